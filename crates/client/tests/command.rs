@@ -1,0 +1,362 @@
+//! The command line: arguments as data, and whole commands against a scripted node.
+
+mod scripted;
+
+use std::fs;
+
+use clap::{CommandFactory, Parser};
+use scripted::{Answer, Scripted, answer};
+use serde_json::{Value, json};
+use tollgate_client::command::{Command, Connection, Outcome, Verdict, execute};
+
+/// A binary's parser, as the real one flattens it.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate")]
+struct CommandLine {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+    CommandLine::try_parse_from(line.split_whitespace())
+}
+
+async fn outcome(server: &Scripted, line: &str) -> Outcome {
+    let parsed = parse(&format!("{line} --url {}", server.url)).unwrap_or_else(|error| panic!("{error}"));
+    execute(&parsed.command, &parsed.connection, false).await
+}
+
+/// Expects `line` to send `request` and, when answered with `reply`, to print `text` and come to
+/// `verdict`.
+async fn check(line: &str, request: &str, reply: Answer, text: &str, verdict: Verdict) {
+    let server = Scripted::start([reply]).await;
+    let outcome = outcome(&server, line).await;
+    assert_eq!(server.seen(), [request], "{line}");
+    assert_eq!(outcome.text, text, "{line}");
+    assert_eq!(outcome.verdict.expect(line), verdict, "{line}");
+}
+
+/// Expects `line`, answered with `reply`, to fail with a message that contains `message`.
+async fn fails(line: &str, reply: Answer, message: &str) {
+    let server = Scripted::start([reply]).await;
+    let failure = outcome(&server, line).await.verdict.expect_err(line).to_string();
+    assert!(failure.contains(message), "{line}: {failure}");
+}
+
+fn acquired(allowed: bool) -> Value {
+    let (remaining, retry_after_ms) = if allowed { (99, 0) } else { (0, 1200) };
+    json!({"allowed":allowed,"remaining":remaining,"retry_after_ms":retry_after_ms,"reset_after_ms":600,
+        "degraded":!allowed,
+        "limits":[
+            {"name":"pro","allowed":allowed,"limit":100,"remaining":remaining,"retry_after_ms":retry_after_ms,
+                "reset_after_ms":600},
+            {"name":"new-rule","allowed":false,"limit":1,"remaining":0,"retry_after_ms":0,"reset_after_ms":90000,
+                "shadow":true}]})
+}
+
+#[test]
+fn the_parser_is_sound() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn every_command_shows_examples() {
+    let root = CommandLine::command();
+    for command in root.get_subcommands() {
+        let help = command.clone().render_long_help().to_string();
+        let example = format!("Examples:\n  tollgate {}", command.get_name());
+        assert!(help.contains(&example), "{help}");
+    }
+}
+
+#[test]
+fn good_lines_are_accepted() {
+    for line in [
+        "tollgate acquire users",
+        "tollgate acquire users --cost 0 --wait-ms 10 --prefix p --label a=b --label c=d=e --label f=",
+        "tollgate --url http://x --json acquire users",
+        "tollgate acquire users --json --url http://x",
+        "tollgate peek users --label user=42",
+        "tollgate reserve users --cost 18446744073709551615",
+        "tollgate settle 3-9f --actual 0",
+        "tollgate limits",
+        "tollgate limits --json",
+        "tollgate limits list --json",
+        "tollgate limits get pro",
+        "tollgate limits put -",
+        "tollgate limits delete pro",
+        "tollgate buckets get pro --label user=42 --prefix shop",
+        "tollgate buckets reset pro",
+        "tollgate health",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn bad_lines_are_refused_with_the_reason() {
+    for (line, reason) in [
+        ("tollgate", "Usage"),
+        ("tollgate acquire", "<ENDPOINT>"),
+        ("tollgate acquire users --cost -1", "-1"),
+        ("tollgate acquire users --cost 1.5", "invalid digit"),
+        ("tollgate acquire users --label user", "expected NAME=VALUE"),
+        ("tollgate acquire users --label =42", "expected NAME=VALUE"),
+        ("tollgate acquire users --lable user=42", "--lable"),
+        ("tollgate peek users --cost 1", "--cost"),
+        ("tollgate settle 3-9f", "--actual"),
+        ("tollgate limits get", "<NAME>"),
+        ("tollgate limits set x", "set"),
+        ("tollgate buckets", "Usage"),
+        ("tollgate buckets get", "<LIMIT>"),
+    ] {
+        let error = parse(line).expect_err(line).to_string();
+        assert!(error.contains(reason), "{line}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_acquire_prints_the_decision_and_every_limit() {
+    check(
+        "tollgate acquire users --label user=42 --prefix shop --cost 3 --wait-ms 5",
+        r#"POST /v1/acquire {"cost":3,"endpoint":"users","labels":{"user":"42"},"prefix":"shop","wait_ms":5}"#,
+        answer(200, &acquired(true)),
+        "allowed\n\
+         LIMIT     DECISION         LEFT    RETRY  RESET\n\
+         pro       allowed          99/100  -      600ms\n\
+         new-rule  denied (shadow)  0/1     -      1m 30s\n",
+        Verdict::Yes,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_denied_acquire_says_when_to_come_back() {
+    check(
+        "tollgate acquire users",
+        r#"POST /v1/acquire {"cost":1,"endpoint":"users","labels":{},"prefix":"app","wait_ms":0}"#,
+        answer(429, &acquired(false)),
+        "denied, retry in 1.2s, degraded\n\
+         LIMIT     DECISION         LEFT   RETRY  RESET\n\
+         pro       denied           0/100  1.2s   600ms\n\
+         new-rule  denied (shadow)  0/1    -      1m 30s\n",
+        Verdict::No,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_peek_costs_nothing() {
+    check(
+        "tollgate peek users",
+        r#"POST /v1/acquire {"cost":0,"endpoint":"users","labels":{},"prefix":"app","wait_ms":0}"#,
+        answer(
+            200,
+            &json!({"allowed":true,"remaining":null,"retry_after_ms":0,"reset_after_ms":0,"degraded":false,
+                "limits":[]}),
+        ),
+        "allowed, no limit matches\n",
+        Verdict::Yes,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_reserve_prints_what_settle_needs() {
+    check(
+        "tollgate reserve users --cost 10",
+        r#"POST /v1/reserve {"cost":10,"endpoint":"users","labels":{},"prefix":"app","wait_ms":0}"#,
+        answer(
+            200,
+            &json!({"allowed":true,"remaining":null,"retry_after_ms":0,"reset_after_ms":0,"degraded":false,
+                "limits":[],"reservation":"3-9f","ttl_ms":60000}),
+        ),
+        "allowed, no limit matches, reservation 3-9f, settle within 1m\n",
+        Verdict::Yes,
+    )
+    .await;
+    check(
+        "tollgate settle 3-9f --actual 7",
+        r#"POST /v1/settle {"actual":7,"reservation":"3-9f"}"#,
+        answer(200, &json!({"reservation":"3-9f","reserved":10,"actual":7,"returned":3,"charged":0})),
+        "settled 3-9f: reserved 10, spent 7, returned 3, charged 0\n",
+        Verdict::Yes,
+    )
+    .await;
+}
+
+fn limits() -> Value {
+    json!({"limits":[
+        {"name":"global","requests_per_minute":60000,"burst_limit":2000},
+        {"name":"search","match":{"endpoint":"search","tier":["pro","ent*"]},"by":["user","ip"],"rate":5,"per":"1s"},
+        {"name":"jobs","algorithm":"concurrency","rate":3,"ttl":"1m","prefix":"shop","shadow":true,
+            "consistency":"eventual","on_unavailable":"allow"}]})
+}
+
+#[tokio::test]
+async fn limits_are_listed_in_columns() {
+    let table = "\
+NAME    MATCH                          BY       ALGORITHM     RATE      BURST  NOTES
+global  -                              -        token_bucket  60000/1m  2000   -
+search  endpoint=search tier=pro|ent*  user ip  token_bucket  5/1s      -      -
+jobs    -                              -        concurrency   3         -      prefix shop, shadow, eventual, allow when unavailable
+";
+    for line in ["tollgate limits", "tollgate limits list"] {
+        check(line, "GET /v1/limits", answer(200, &limits()), table, Verdict::Yes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_was_printed_can_be_put_back() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("search.yaml");
+    let document = json!({"name":"search","match":{"tier":["pro","42","true"]},"by":["user"],
+        "algorithm":"token_bucket","rate":5,"per":"1s","consistency":"exact","on_unavailable":"local",
+        "shadow":false});
+
+    let server = Scripted::start([answer(200, &document), answer(200, &document)]).await;
+    let yaml = outcome(&server, "tollgate limits get search").await.text;
+    fs::write(&file, yaml).expect("the folder is writable");
+    let put = outcome(&server, &format!("tollgate limits put {}", file.display())).await;
+    assert_eq!(put.text, "the limit is set\n");
+    assert_eq!(server.seen(), ["GET /v1/limits/search".to_owned(), format!("PUT /v1/limits/search {document}")]);
+}
+
+#[tokio::test]
+async fn limits_are_put_from_yaml_and_from_json() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("limit");
+    let request = r#"PUT /v1/limits/search {"algorithm":"token_bucket","by":["user"],"consistency":"exact","name":"search","on_unavailable":"local","per":"1s","rate":5,"shadow":false}"#;
+    for text in [
+        "{name: search, by: [user], rate: 5, per: 1s}",
+        "name: search\nby: [user]\nrate: 5\nper: 1s\n",
+        r#"{"name":"search","by":["user"],"rate":5.0,"per":1}"#,
+        "{\n\t\"name\": \"search\",\n\t\"by\": [\"user\"],\n\t\"rate\": 5,\n\t\"per\": \"1s\"\n}\n",
+    ] {
+        fs::write(&file, text).expect("the folder is writable");
+        let line = format!("tollgate limits put {}", file.display());
+        check(&line, request, answer(200, &Value::Null), "the limit is set\n", Verdict::Yes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_file_with_a_mistake_is_not_sent() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("limit.yaml");
+    let server = Scripted::start([]).await;
+    for (text, message) in [
+        ("", "limit.yaml"),
+        ("rate: 5", "needs a `name`"),
+        ("name: a\nrates: 5", "unknown field `rates`"),
+        ("name: a\nper: soon", "expected a duration such as `1s`, `500ms` or `1d`"),
+        ("name: a\nper: soon", "line 2"),
+        ("name: [", "limit.yaml"),
+    ] {
+        fs::write(&file, text).expect("the folder is writable");
+        let outcome = outcome(&server, &format!("tollgate limits put {}", file.display())).await;
+        let failure = outcome.verdict.expect_err(text).to_string();
+        assert!(failure.contains(message), "{text}: {failure}");
+    }
+    let missing = outcome(&server, "tollgate limits put /nowhere/limit.yaml").await;
+    let failure = missing.verdict.expect_err("there is no such file").to_string();
+    assert!(failure.contains("cannot read /nowhere/limit.yaml"), "{failure}");
+    assert_eq!(server.seen(), [""; 0]);
+}
+
+#[tokio::test]
+async fn limits_are_deleted_and_buckets_are_reset() {
+    check(
+        "tollgate limits delete search",
+        "DELETE /v1/limits/search",
+        answer(204, &Value::Null),
+        "search is deleted\n",
+        Verdict::Yes,
+    )
+    .await;
+    check(
+        "tollgate buckets reset search --label user=42",
+        "DELETE /v1/buckets/search?user=42",
+        answer(204, &Value::Null),
+        "the bucket of search is reset\n",
+        Verdict::Yes,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_bucket_is_shown_as_a_row() {
+    check(
+        "tollgate buckets get search --label user=42 --prefix shop",
+        "GET /v1/buckets/search?prefix=shop&user=42",
+        answer(
+            200,
+            &json!({"name":"search","prefix":"shop","labels":{"user":"42"},"limit":10,"remaining":4,
+                "retry_after_ms":0,"reset_after_ms":3661000}),
+        ),
+        "LIMIT   PREFIX  LABELS   LEFT  RETRY  RESET\n\
+         search  shop    user=42  4/10  -      1h 2m\n",
+        Verdict::Yes,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn health_is_yes_or_no() {
+    let healthy = json!({"status":"ok","components":{"raft":{"status":"ok"}}});
+    check(
+        "tollgate health",
+        "GET /health",
+        answer(200, &healthy),
+        "ok\nCOMPONENT  STATUS  DETAIL\nraft       ok      -\n",
+        Verdict::Yes,
+    )
+    .await;
+    let sick = json!({"status":"unavailable","components":{"store":{"status":"unavailable","detail":"disk full"}}});
+    check(
+        "tollgate health",
+        "GET /health",
+        answer(503, &sick),
+        "unavailable\nCOMPONENT  STATUS       DETAIL\nstore      unavailable  disk full\n",
+        Verdict::No,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn json_is_the_answer_as_it_came() {
+    let body = acquired(false).to_string();
+    let server = Scripted::start([Answer::text(429, &body)]).await;
+    let denied = outcome(&server, "tollgate acquire users --json").await;
+    assert_eq!(denied.text, format!("{body}\n"));
+    assert_eq!(denied.verdict.expect("an answer"), Verdict::No);
+
+    let problem = r#"{"title":"Not Found","status":404,"detail":"there is no limit `x`"}"#;
+    let server = Scripted::start([Answer::text(404, problem)]).await;
+    let refused = outcome(&server, "tollgate limits get x --json").await;
+    assert_eq!(refused.text, format!("{problem}\n"));
+    let failure = refused.verdict.expect_err("a refusal").to_string();
+    assert_eq!(failure, "404 Not Found: there is no limit `x`");
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_carried_out_says_why() {
+    let none = Answer::text(200, "");
+    fails("tollgate acquire users --label a=1 --label a=2", none.clone(), "`a` is given twice").await;
+    fails("tollgate limits get ..", none.clone(), "cannot be the name of a limit").await;
+    fails("tollgate health", none, "is not one of Tollgate's").await;
+    let line = format!("tollgate health --url {}", scripted::refusing_url());
+    let parsed = parse(&line).expect(&line);
+    let outcome = execute(&parsed.command, &parsed.connection, false).await;
+    let failure = outcome.verdict.expect_err("nobody listens").to_string();
+    assert!(failure.starts_with("cannot connect to http://127.0.0.1:"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_terminal_gets_a_rule_under_the_header() {
+    let server = Scripted::start([answer(200, &limits())]).await;
+    let parsed = parse(&format!("tollgate limits --url {}", server.url)).expect("a good line");
+    let text = execute(&parsed.command, &parsed.connection, true).await.text;
+    assert!(text.contains('═') && text.contains("search"), "{text}");
+}

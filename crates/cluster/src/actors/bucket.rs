@@ -1,0 +1,638 @@
+//! Owns the buckets of one shard, for one leadership: decides from memory and has the group grant what it may spend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::{oneshot, watch};
+use tollgate_limiter::{
+    Ask, Command, Decision, Leader, LeaderOptions, Limits, OnUnavailable, PermitId, Queues, Shape,
+    ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
+};
+
+use super::ShardGroup;
+use crate::consensus::{self, Applied, LeaderId, ProposeError};
+use crate::environment::{Environment, Event};
+use crate::inbox::{Acquire, Answer, Inbox, Outcome, Reply, SettleFailure, Unavailable, Work};
+
+/// A commit takes about this long before one has been measured, in nanoseconds.
+const FIRST_COMMIT_NS: i64 = 1_000_000;
+
+/// Slots that every decision lets the leader look at, to forget buckets that are whole: two a decision keep up with
+/// any rate of new ones.
+const SWEEP_SLOTS_A_REQUEST: usize = 2;
+
+/// Slots that an idle second lets it look at: a table of a million buckets is through in a quarter of an hour.
+const SWEEP_SLOTS_A_TICK: usize = 2_048;
+
+/// How often an actor looks after itself.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The most buckets whose exact state goes into one entry of a handover.
+const HANDOVER_CHUNK: usize = 4_096;
+
+#[derive(Debug)]
+pub(crate) enum BucketMsg {
+    /// From the inbox: something waits there.
+    Drain,
+    /// From a proposal of this actor: it is committed and applied, or will not be.
+    Completed(Result<Applied, ProposeError>),
+    /// From a timer of this actor: a queued request's turn has come.
+    Turn,
+    /// From a timer of this actor: a request has waited for its grant as long as it may.
+    Overdue,
+    /// From a timer of this actor, once a second.
+    Tick,
+    /// From the meta actor: the limits have changed. Answered when this shard counts by them.
+    Reshape(oneshot::Sender<()>),
+    /// From the supervisor: end the leadership without a loss. Answered when that is committed or cannot be.
+    HandOver(oneshot::Sender<()>),
+}
+
+/// Settings that all bucket actors of a node share.
+#[derive(Clone)]
+pub(crate) struct BucketSettings {
+    pub(crate) leader: LeaderOptions,
+    /// How long a request waits for its grant before the limit's `on_unavailable` decides.
+    pub(crate) deadline: Duration,
+    /// Nodes that share a limit while the group cannot commit.
+    pub(crate) nodes: u64,
+}
+
+pub(crate) struct BucketArgs {
+    pub(crate) shard: ShardId,
+    pub(crate) group: Arc<ShardGroup>,
+    /// The leadership that this actor decides in. It ends with it.
+    pub(crate) leadership: LeaderId,
+    pub(crate) inbox: Arc<Inbox>,
+    /// The limits that the shard is to count by.
+    pub(crate) limits: watch::Receiver<Arc<Limits>>,
+    pub(crate) settings: BucketSettings,
+    pub(crate) environment: Environment,
+}
+
+pub(crate) struct BucketState {
+    shard: ShardId,
+    group: Arc<ShardGroup>,
+    leadership: LeaderId,
+    inbox: Arc<Inbox>,
+    limits: watch::Receiver<Arc<Limits>>,
+    settings: BucketSettings,
+    environment: Environment,
+    myself: ActorRef<BucketMsg>,
+    clock: ShardClock,
+    /// `None` until the takeover is committed.
+    leader: Option<Leader>,
+    /// Requests that wait for a grant, in the order in which they came.
+    pending: Vec<Pending>,
+    /// Requests that wait for their turn.
+    queues: Queues<Pending>,
+    /// Who to tell when the next grant is committed, and when the one in flight is.
+    next_acks: Vec<Ack>,
+    acks: Vec<Ack>,
+    /// Who to tell when the shard counts by the newest limits.
+    reshape_waiters: Vec<oneshot::Sender<()>>,
+    /// When the proposal in flight was made, in monotonic nanoseconds; one at a time.
+    proposed_mono_ns: Option<i64>,
+    /// What is left of a handover.
+    handover: Option<(std::vec::IntoIter<Command>, oneshot::Sender<()>)>,
+    commit_ns: i64,
+    /// When the timer for the next queued turn is set.
+    turn_timer: Option<ShardTime>,
+    overdue_timer: bool,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+struct Pending {
+    acquire: Acquire,
+    /// The permit that was asked for on its behalf.
+    permit: Option<PermitId>,
+    /// Until when it may queue for its turn.
+    patient_until: ShardTime,
+    /// Until when it may wait for a grant; set when it first has to.
+    grant_until: Option<ShardTime>,
+    reply: Reply<Answer>,
+}
+
+/// Somebody who waits for a commit.
+enum Ack {
+    Settled(Reply<Result<(), SettleFailure>>),
+    Reset(Reply<Result<(), Unavailable>>),
+}
+
+impl Ack {
+    fn committed(self) {
+        match self {
+            Self::Settled(reply) => reply.send(Ok(())),
+            Self::Reset(reply) => reply.send(Ok(())),
+        }
+    }
+
+    fn lost(self) {
+        match self {
+            Self::Settled(reply) => reply.send(Err(Unavailable.into())),
+            Self::Reset(reply) => reply.send(Err(Unavailable)),
+        }
+    }
+}
+
+pub(crate) struct BucketActor;
+
+impl BucketActor {
+    pub(crate) async fn spawn(
+        args: BucketArgs,
+        supervisor: ractor::ActorCell,
+    ) -> Result<ActorRef<BucketMsg>, ractor::SpawnErr> {
+        let (actor, _) = Self::spawn_linked(None, Self, args, supervisor).await?;
+        Ok(actor)
+    }
+}
+
+impl Actor for BucketActor {
+    type Msg = BucketMsg;
+    type State = BucketState;
+    type Arguments = BucketArgs;
+
+    async fn pre_start(&self, myself: ActorRef<BucketMsg>, args: BucketArgs) -> Result<BucketState, ActorProcessingErr> {
+        Ok(BucketState::new(myself, args))
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<BucketMsg>,
+        state: &mut BucketState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.take_over();
+        myself.send_interval(TICK, || BucketMsg::Tick);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<BucketMsg>,
+        message: BucketMsg,
+        state: &mut BucketState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            BucketMsg::Drain => state.drain(),
+            BucketMsg::Completed(result) => state.completed(result),
+            BucketMsg::Turn => state.turn(),
+            BucketMsg::Overdue => state.overdue(),
+            BucketMsg::Tick => state.tick(),
+            BucketMsg::Reshape(reply) => state.reshape(reply),
+            BucketMsg::HandOver(reply) => state.hand_over(reply),
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<BucketMsg>,
+        state: &mut BucketState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.resign();
+        Ok(())
+    }
+}
+
+impl BucketState {
+    fn new(myself: ActorRef<BucketMsg>, args: BucketArgs) -> Self {
+        let BucketArgs { shard, group, leadership, inbox, limits, settings, environment } = args;
+        let now = environment.clock.read();
+        let clock = match group.state().read(State::stamp) {
+            None => ShardClock::start(now),
+            Some(stamp) => {
+                // Either this process saw the stamp when it was new, or it is from before this process began.
+                let mut clock = ShardClock::resume(stamp, now);
+                clock.follow(stamp, group.state().applied_at().mono_ns);
+                clock
+            }
+        };
+        Self {
+            shard,
+            group,
+            leadership,
+            inbox,
+            limits,
+            settings,
+            environment,
+            myself,
+            clock,
+            leader: None,
+            pending: Vec::new(),
+            queues: Queues::default(),
+            next_acks: Vec::new(),
+            acks: Vec::new(),
+            reshape_waiters: Vec::new(),
+            proposed_mono_ns: None,
+            handover: None,
+            commit_ns: FIRST_COMMIT_NS,
+            turn_timer: None,
+            overdue_timer: false,
+        }
+    }
+
+    fn now(&mut self) -> ShardTime {
+        self.clock.now(self.environment.clock.read().mono_ns)
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        let reading = self.environment.clock.read();
+        Stamp { at: self.clock.now(reading.mono_ns), reading }
+    }
+
+    /// Begins the leadership: what earlier ones could have spent unseen counts as spent once this is committed.
+    fn take_over(&mut self) {
+        let stamp = self.stamp();
+        self.propose(Command::TakeOver { stamp });
+    }
+
+    /// Decides all that waits in the inbox, at one instant.
+    fn drain(&mut self) {
+        if self.leader.is_none() {
+            return self.set_overdue_timer(self.settings.deadline);
+        }
+        let work = self.inbox.drain();
+        self.environment.events.on(Event::Deciding { shard: self.shard, requests: work.len() });
+        let slots = SWEEP_SLOTS_A_REQUEST * work.len();
+        self.with_leader(|this, leader, state, now| {
+            work.into_iter().for_each(|work| this.work(leader, state, now, work));
+            leader.forget(state, now, slots);
+        });
+    }
+
+    /// Lends the leader to `then`, with the state it spends from, and sees to all that follows from it.
+    fn with_leader(&mut self, then: impl FnOnce(&mut Self, &mut Leader, &State, ShardTime)) {
+        let Some(mut leader) = self.leader.take() else { return };
+        let stamp = self.stamp();
+        let now = stamp.at;
+        let group = Arc::clone(&self.group);
+        let proposal = group.state().read(|state| {
+            if !leader.follow(state) {
+                return None;
+            }
+            then(self, &mut leader, state, now);
+            leader.report(state);
+            let free = self.proposed_mono_ns.is_none() && self.handover.is_none();
+            Some(if free { self.due(&mut leader, state, stamp) } else { None })
+        });
+        match proposal {
+            // Another leader has taken over: whoever still waits here has to ask there.
+            None => self.myself.stop(Some("another leader has taken over".to_owned())),
+            Some(command) => {
+                self.leader = Some(leader);
+                command.into_iter().for_each(|command| self.propose(command));
+                self.set_timers(now);
+            }
+        }
+    }
+
+    /// The command that is to be proposed next.
+    fn due(&mut self, leader: &mut Leader, state: &State, stamp: Stamp) -> Option<Command> {
+        let limits = Arc::clone(&self.limits.borrow());
+        if limits.version() != state.limits_version() {
+            return Some(reshape_to(&limits, state, stamp));
+        }
+        let command = leader.proposal(state, stamp)?;
+        self.acks.append(&mut self.next_acks);
+        Some(command)
+    }
+
+    fn propose(&mut self, command: Command) {
+        self.proposed_mono_ns = Some(self.environment.clock.read().mono_ns);
+        self.environment.events.on(Event::Proposed { shard: self.shard });
+        let (group, leadership, myself) = (Arc::clone(&self.group), self.leadership, self.myself.clone());
+        tokio::spawn(async move {
+            let result = group.propose(leadership, consensus::Command::Shard(command)).await;
+            drop(myself.cast(BucketMsg::Completed(result)));
+        });
+    }
+
+    fn completed(&mut self, result: Result<Applied, ProposeError>) {
+        let proposed = self.proposed_mono_ns.take();
+        match result {
+            Ok(applied) => {
+                self.note_commit(proposed);
+                self.applied(applied);
+            }
+            Err(ProposeError::NotLeader) => self.myself.stop(Some("the leadership has ended".to_owned())),
+            Err(ProposeError::Stopped(reason)) => {
+                // Nothing commits any more. Requests are answered as their limits' `on_unavailable` says.
+                tracing::error!(shard = self.shard, reason, "a shard cannot commit any more");
+                self.proposed_mono_ns = proposed;
+            }
+        }
+    }
+
+    fn note_commit(&mut self, proposed_mono_ns: Option<i64>) {
+        let Some(proposed) = proposed_mono_ns else { return };
+        let took_ns = self.environment.clock.read().mono_ns.saturating_sub(proposed).max(0);
+        // An exponentially weighted mean over about eight commits.
+        self.commit_ns += (took_ns - self.commit_ns) / 8;
+        self.environment.events.on(Event::Committed { shard: self.shard, took_ns });
+    }
+
+    fn applied(&mut self, applied: Applied) {
+        use tollgate_limiter::Applied as Shard;
+        match applied {
+            Applied::Shard(Shard::TookOver(leadership)) => self.took_over(leadership),
+            Applied::Shard(Shard::Granted | Shard::Reshaped(_)) if self.handover.is_some() => self.go_on_handing_over(),
+            Applied::Shard(Shard::Granted) => self.granted(),
+            Applied::Shard(Shard::Reshaped(_)) => self.reshaped(),
+            Applied::Shard(Shard::HandedOver) => self.handed_over(),
+            Applied::Shard(Shard::Stale) | Applied::Nothing | Applied::Cluster(_) => {
+                self.myself.stop(Some("another leadership has begun".to_owned()));
+            }
+        }
+    }
+
+    fn took_over(&mut self, leadership: u64) {
+        self.leader = Some(Leader::new(leadership, self.settings.leader.clone()));
+        self.environment.events.on(Event::TookOver { shard: self.shard, leadership });
+        self.with_leader(|this, _, state, _| this.answer_reshaped(state));
+        self.drain();
+    }
+
+    fn granted(&mut self) {
+        let acks = std::mem::take(&mut self.acks);
+        let commit_ns = self.commit_ns;
+        self.with_leader(|this, leader, state, now| {
+            leader.granted(state);
+            leader.set_commit_ns(commit_ns);
+            this.decide_pending(leader, state, now);
+            acks.into_iter().for_each(Ack::committed);
+        });
+    }
+
+    fn reshaped(&mut self) {
+        self.with_leader(|this, leader, state, now| {
+            this.queues.wake_all(now);
+            this.decide_pending(leader, state, now);
+            this.answer_reshaped(state);
+        });
+    }
+
+    fn reshape(&mut self, reply: oneshot::Sender<()>) {
+        self.reshape_waiters.push(reply);
+        self.with_leader(|this, _, state, _| this.answer_reshaped(state));
+    }
+
+    /// Tells those who wait for the newest limits, if the shard counts by them.
+    fn answer_reshaped(&mut self, state: &State) {
+        if self.limits.borrow().version() == state.limits_version() {
+            for waiter in self.reshape_waiters.drain(..) {
+                waiter.send(()).ok();
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.with_leader(|_, leader, state, now| leader.forget(state, now, SWEEP_SLOTS_A_TICK));
+    }
+}
+
+/// The command by which a shard counts by `limits`.
+fn reshape_to(limits: &Limits, state: &State, stamp: Stamp) -> Command {
+    let shapes = limits.iter().map(|(id, limit)| Shape { id, algorithm: limit.algorithm }).collect();
+    Command::Reshape { leadership: state.leadership(), stamp, version: limits.version(), shapes }
+}
+
+/// Requests.
+impl BucketState {
+    fn work(&mut self, leader: &mut Leader, state: &State, now: ShardTime, work: Work) {
+        match work {
+            Work::Acquire(acquire, reply) => {
+                let patient_until = now.plus(acquire.patience_ns);
+                let pending = Pending { acquire, permit: None, patient_until, grant_until: None, reply };
+                self.decide(leader, state, now, pending);
+            }
+            Work::GiveBack(receipt) => {
+                leader.give_back(state, now, &receipt, receipt.units);
+                self.queues.wake(receipt.limit, receipt.key, now);
+            }
+            Work::Settle(settlement, reply) => match leader.settle(state, now, &settlement) {
+                Ok(()) => {
+                    self.queues.wake(settlement.receipt.limit, settlement.receipt.key, now);
+                    self.next_acks.push(Ack::Settled(reply));
+                }
+                Err(error) => reply.send(Err(error.into())),
+            },
+            Work::Reset(limit, key, reply) => {
+                leader.reset(limit, key, now);
+                self.queues.wake(limit, key, now);
+                self.next_acks.push(Ack::Reset(reply));
+            }
+        }
+    }
+
+    fn decide(&mut self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
+        let Acquire { limit, key, .. } = pending.acquire;
+        let ahead = self.queues.units_waiting(limit, key);
+        self.decide_behind(leader, state, now, pending, ahead, |queues, turn, at| queues.join(turn, at));
+    }
+
+    /// Decides a request behind `ahead` units of others; `enqueue` is how it takes its place if it has to wait for its turn.
+    fn decide_behind(
+        &mut self,
+        leader: &mut Leader,
+        state: &State,
+        now: ShardTime,
+        pending: Pending,
+        ahead: u64,
+        enqueue: impl FnOnce(&mut Queues<Pending>, Turn<Pending>, ShardTime),
+    ) {
+        match leader.decide(state, now, &pending.ask(ahead), None) {
+            Decision::Admitted(standing, receipt) => pending.answer(Outcome::Admitted(standing, Some(receipt)), now),
+            Decision::Refused(refusal) => pending.answer(Outcome::Refused(refusal), now),
+            Decision::Wait(permit) => self.wait_for_grant(pending, permit, now),
+            Decision::Denied(standing) if pending.may_queue(&standing, ahead, now) => {
+                let Acquire { limit, key, cost: units, .. } = pending.acquire;
+                let turn = now.plus(standing.retry_after_ns).min(pending.patient_until);
+                let until = pending.patient_until;
+                enqueue(&mut self.queues, Turn { limit, key, units, until, request: pending }, turn);
+            }
+            Decision::Denied(standing) => pending.answer(Outcome::Denied(standing), now),
+        }
+    }
+
+    fn wait_for_grant(&mut self, mut pending: Pending, permit: Option<PermitId>, now: ShardTime) {
+        let deadline_ns = i64::try_from(self.settings.deadline.as_nanos()).unwrap_or(i64::MAX);
+        pending.permit = permit;
+        pending.grant_until.get_or_insert_with(|| now.plus(deadline_ns));
+        self.pending.push(pending);
+    }
+
+    /// Decides again what waited for the grant that is committed now.
+    fn decide_pending(&mut self, leader: &mut Leader, state: &State, now: ShardTime) {
+        for pending in std::mem::take(&mut self.pending) {
+            if pending.reply.is_abandoned() {
+                pending.release_permit(leader);
+            } else {
+                // It had its turn before it waited for the grant, so nobody in the queue is ahead of it.
+                self.decide_behind(leader, state, now, pending, 0, |queues, turn, at| queues.rejoin(turn, at));
+            }
+        }
+    }
+
+    /// Lets pass whoever's turn has come.
+    fn turn(&mut self) {
+        self.turn_timer = None;
+        self.with_leader(|this, leader, state, now| {
+            while let Some(turn) = this.queues.take_due(now) {
+                let pending = turn.request;
+                if !pending.reply.is_abandoned() {
+                    this.decide_behind(leader, state, now, pending, 0, |queues, turn, at| queues.rejoin(turn, at));
+                }
+            }
+        });
+    }
+
+    /// Answers those who have waited too long for a grant as their limit's `on_unavailable` says.
+    fn overdue(&mut self) {
+        self.overdue_timer = false;
+        if self.leader.is_none() {
+            self.inbox.drain().into_iter().for_each(Work::unavailable);
+        }
+        self.with_leader(|this, leader, state, now| {
+            let is_overdue = |pending: &Pending| pending.grant_until.is_some_and(|until| until <= now);
+            let (overdue, waiting) = std::mem::take(&mut this.pending).into_iter().partition(is_overdue);
+            this.pending = waiting;
+            let overdue: Vec<Pending> = overdue;
+            for pending in overdue {
+                this.environment.events.on(Event::Degraded { shard: this.shard });
+                this.answer_degraded(leader, state, now, pending);
+            }
+        });
+    }
+
+    fn answer_degraded(&self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
+        let on_unavailable = pending.acquire.on_unavailable;
+        let (ask, unreplicated) = match on_unavailable {
+            OnUnavailable::Local => (pending.ask(0), Some(Unreplicated { nodes: self.settings.nodes })),
+            OnUnavailable::Allow | OnUnavailable::Deny => (Ask { cost: 0, ..pending.ask(0) }, None),
+        };
+        let outcome = match (leader.decide(state, now, &ask, unreplicated), on_unavailable) {
+            (Decision::Refused(refusal), _) => Outcome::Refused(refusal),
+            (Decision::Wait(_), _) => Outcome::Unavailable,
+            (Decision::Admitted(standing, receipt), OnUnavailable::Local) => {
+                Outcome::Admitted(standing, Some(receipt))
+            }
+            (Decision::Denied(standing), OnUnavailable::Local) => Outcome::Denied(standing),
+            (Decision::Admitted(standing, _) | Decision::Denied(standing), OnUnavailable::Allow) => {
+                Outcome::Admitted(standing, None)
+            }
+            (Decision::Admitted(standing, _) | Decision::Denied(standing), OnUnavailable::Deny) => {
+                let retry_after_ns = standing.retry_after_ns.max(self.commit_ns).max(1);
+                Outcome::Denied(Standing { retry_after_ns, ..standing })
+            }
+        };
+        if !matches!(outcome, Outcome::Admitted(_, Some(_))) {
+            pending.release_permit(leader);
+        }
+        pending.answer_as(outcome, true, now);
+    }
+
+    /// Sets the timers for what waits, unless they are set for as early already.
+    fn set_timers(&mut self, now: ShardTime) {
+        if let Some(turn) = self.queues.next_turn()
+            && self.turn_timer.is_none_or(|set| turn < set)
+        {
+            self.turn_timer = Some(turn);
+            self.myself.send_after(duration(turn.since(now)), || BucketMsg::Turn);
+        }
+        let first = self.pending.iter().filter_map(|pending| pending.grant_until).min();
+        if let Some(first) = first {
+            self.set_overdue_timer(duration(first.since(now)));
+        }
+    }
+
+    fn set_overdue_timer(&mut self, after: Duration) {
+        if !self.overdue_timer {
+            self.overdue_timer = true;
+            self.myself.send_after(after, || BucketMsg::Overdue);
+        }
+    }
+}
+
+/// The end of the leadership.
+impl BucketState {
+    /// Stops spending and has the group grant exactly what was spent, then ends the leadership.
+    fn hand_over(&mut self, reply: oneshot::Sender<()>) {
+        let stamp = self.stamp();
+        let group = Arc::clone(&self.group);
+        match self.leader.take() {
+            Some(mut leader) => {
+                let commands = group.state().read(|state| {
+                    let follows = leader.follow(state);
+                    follows.then(|| leader.hand_over(state, stamp, HANDOVER_CHUNK))
+                });
+                self.handover = Some((commands.unwrap_or_default().into_iter(), reply));
+                if self.proposed_mono_ns.is_none() {
+                    self.go_on_handing_over();
+                }
+            }
+            None => {
+                reply.send(()).ok();
+            }
+        }
+    }
+
+    fn go_on_handing_over(&mut self) {
+        match self.handover.as_mut().and_then(|(commands, _)| commands.next()) {
+            Some(command) => self.propose(command),
+            None => self.handed_over(),
+        }
+    }
+
+    fn handed_over(&mut self) {
+        self.environment.events.on(Event::HandedOver { shard: self.shard });
+        self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::committed);
+        if let Some((_, reply)) = self.handover.take() {
+            reply.send(()).ok();
+        }
+        self.myself.stop(Some("handed over".to_owned()));
+    }
+
+    /// Leaves nobody waiting.
+    fn resign(&mut self) {
+        let now = self.now();
+        let unanswered = std::mem::take(&mut self.pending);
+        let queued = std::mem::take(&mut self.queues).into_requests();
+        unanswered.into_iter().chain(queued).for_each(|pending| pending.answer(Outcome::Unavailable, now));
+        self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::lost);
+        self.inbox.drain().into_iter().for_each(Work::unavailable);
+    }
+}
+
+fn duration(span_ns: i64) -> Duration {
+    Duration::from_nanos(span_ns.max(0).unsigned_abs())
+}
+
+impl Pending {
+    fn ask(&self, ahead: u64) -> Ask {
+        let Acquire { limit, key, cost, consistency, .. } = self.acquire;
+        Ask { limit, key, cost, consistency, ahead, permit: self.permit }
+    }
+
+    /// Whether the request waits for its turn: it is patient enough, and not more wait already than the bucket holds.
+    fn may_queue(&self, standing: &Standing, ahead: u64, now: ShardTime) -> bool {
+        let in_time = now.plus(standing.retry_after_ns) <= self.patient_until;
+        self.acquire.patience_ns > 0 && in_time && ahead.saturating_add(self.acquire.cost) <= standing.limit
+    }
+
+    /// Gives back the permit that was asked for on its behalf.
+    fn release_permit(&self, leader: &mut Leader) {
+        if let Some(permit) = self.permit {
+            leader.release(self.acquire.limit, self.acquire.key, permit);
+        }
+    }
+
+    fn answer(self, outcome: Outcome, at: ShardTime) {
+        self.answer_as(outcome, false, at);
+    }
+
+    fn answer_as(self, outcome: Outcome, degraded: bool, at: ShardTime) {
+        self.reply.send(Answer { outcome, degraded, at });
+    }
+}

@@ -1,0 +1,203 @@
+//! Changes the cluster's own state (group 0) and spreads its limits over the node's shards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::{oneshot, watch};
+use tollgate_limiter::{Limit, LimitName, Limits};
+
+use super::SupervisorMsg;
+use crate::consensus::{self, Group, LeaderId, ProposeError};
+use crate::meta::{self, ClusterState, MAX_LIMITS};
+
+/// How long a change may take to be committed and to reach every shard.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often the log's length is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a limit takes in a snapshot, about.
+const SNAPSHOT_BYTES_A_LIMIT: u64 = 256;
+
+/// A change of the limits.
+#[derive(Clone, Debug)]
+pub(crate) enum LimitChange {
+    /// Creates or replaces one.
+    Put(Limit),
+    /// Removes one.
+    Delete(LimitName),
+    /// Applies the configuration file's.
+    File(Vec<Limit>),
+}
+
+/// Why limits were not changed, or are not known to be.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LimitChangeError {
+    /// There is no limit of this name.
+    #[error("there is no limit of this name")]
+    UnknownLimit,
+    /// The cluster has as many limits as it may.
+    #[error("the cluster has {MAX_LIMITS} limits already")]
+    TooMany,
+    /// It was not committed in time; it may still be.
+    #[error("the change could not be committed: {0}")]
+    Unavailable(String),
+}
+
+/// Whether a limit was made anew.
+pub(crate) type Created = bool;
+
+#[derive(Debug)]
+pub(crate) enum MetaMsg {
+    /// From the node: change the limits. Answered when every shard counts by them.
+    Change(LimitChange, oneshot::Sender<Result<Created, LimitChangeError>>),
+    /// From a task of this actor: the change is over, one way or the other.
+    Changed,
+    /// From a timer of this actor, once a second.
+    Tick,
+}
+
+pub(crate) struct MetaArgs {
+    pub(crate) group: Arc<Group<ClusterState>>,
+    pub(crate) supervisor: ActorRef<SupervisorMsg>,
+    pub(crate) spread: Spread,
+}
+
+/// Where the limits are told of.
+#[derive(Clone)]
+pub(crate) struct Spread {
+    /// To the bucket actors, first.
+    pub(crate) shards: watch::Sender<Arc<Limits>>,
+    /// To the router, once every shard counts by them.
+    pub(crate) router: Arc<ArcSwap<Limits>>,
+}
+
+pub(crate) struct MetaState {
+    group: Arc<Group<ClusterState>>,
+    supervisor: ActorRef<SupervisorMsg>,
+    spread: Spread,
+    myself: ActorRef<MetaMsg>,
+    /// A change is under way; the others wait, so that they take effect in the order in which they came.
+    busy: bool,
+    waiting: std::collections::VecDeque<(LimitChange, oneshot::Sender<Result<Created, LimitChangeError>>)>,
+}
+
+pub(crate) struct MetaActor;
+
+impl MetaActor {
+    pub(crate) async fn spawn(args: MetaArgs) -> Result<ActorRef<MetaMsg>, ractor::SpawnErr> {
+        let (actor, _) = Actor::spawn(None, Self, args).await?;
+        Ok(actor)
+    }
+}
+
+impl Actor for MetaActor {
+    type Msg = MetaMsg;
+    type State = MetaState;
+    type Arguments = MetaArgs;
+
+    async fn pre_start(&self, myself: ActorRef<MetaMsg>, args: MetaArgs) -> Result<MetaState, ActorProcessingErr> {
+        let MetaArgs { group, supervisor, spread } = args;
+        Ok(MetaState { group, supervisor, spread, myself, busy: false, waiting: Default::default() })
+    }
+
+    async fn post_start(&self, myself: ActorRef<MetaMsg>, _state: &mut MetaState) -> Result<(), ActorProcessingErr> {
+        myself.send_interval(TICK, || MetaMsg::Tick);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<MetaMsg>,
+        message: MetaMsg,
+        state: &mut MetaState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            MetaMsg::Change(change, reply) => state.change(change, reply),
+            MetaMsg::Changed => state.changed(),
+            MetaMsg::Tick => state.compact(),
+        }
+        Ok(())
+    }
+}
+
+impl MetaState {
+    fn change(&mut self, change: LimitChange, reply: oneshot::Sender<Result<Created, LimitChangeError>>) {
+        self.waiting.push_back((change, reply));
+        self.start_next();
+    }
+
+    fn changed(&mut self) {
+        self.busy = false;
+        self.start_next();
+    }
+
+    fn start_next(&mut self) {
+        if self.busy {
+            return;
+        }
+        let Some((change, reply)) = self.waiting.pop_front() else { return };
+        self.busy = true;
+        let (group, supervisor) = (Arc::clone(&self.group), self.supervisor.clone());
+        let (spread, myself) = (self.spread.clone(), self.myself.clone());
+        tokio::spawn(async move {
+            let done = tokio::time::timeout(CHANGE_DEADLINE, commit_and_spread(&group, &supervisor, &spread, change));
+            let late = || LimitChangeError::Unavailable(format!("no answer within {CHANGE_DEADLINE:?}"));
+            drop(reply.send(done.await.unwrap_or_else(|_| Err(late()))));
+            drop(myself.cast(MetaMsg::Changed));
+        });
+    }
+
+    fn compact(&self) {
+        let group = Arc::clone(&self.group);
+        tokio::spawn(async move {
+            let limits = group.state().read(|state| state.limits().len()) as u64;
+            group.compact(limits * SNAPSHOT_BYTES_A_LIMIT).await;
+        });
+    }
+}
+
+/// Commits a change to group 0, has every shard count by it, and only then tells the router.
+async fn commit_and_spread(
+    group: &Group<ClusterState>,
+    supervisor: &ActorRef<SupervisorMsg>,
+    spread: &Spread,
+    change: LimitChange,
+) -> Result<Created, LimitChangeError> {
+    let command = match change {
+        LimitChange::Put(limit) => meta::Command::PutLimit(limit),
+        LimitChange::Delete(name) => meta::Command::DeleteLimit(name),
+        LimitChange::File(limits) => meta::Command::ApplyFile(limits),
+    };
+    let applied = propose(group, command).await?;
+    let limits = group.state().read(|state| Arc::new(state.limits().clone()));
+    spread.shards.send_replace(Arc::clone(&limits));
+    let (done, reshaped) = oneshot::channel();
+    drop(supervisor.cast(SupervisorMsg::Reshape(done)));
+    reshaped.await.map_err(|_| LimitChangeError::Unavailable("the node is stopping".to_owned()))?;
+    spread.router.store(limits);
+    match applied {
+        meta::Applied::Created => Ok(true),
+        meta::Applied::Done => Ok(false),
+        meta::Applied::UnknownLimit => Err(LimitChangeError::UnknownLimit),
+        meta::Applied::TooManyLimits => Err(LimitChangeError::TooMany),
+    }
+}
+
+/// Proposes a change of the cluster's own state.
+pub(crate) async fn propose(
+    group: &Group<ClusterState>,
+    command: meta::Command,
+) -> Result<meta::Applied, LimitChangeError> {
+    let unavailable = |error: ProposeError| LimitChangeError::Unavailable(error.to_string());
+    let leadership: LeaderId = group.leadership().ok_or_else(|| unavailable(ProposeError::NotLeader))?;
+    let command = consensus::Command::Cluster(command);
+    match group.propose(leadership, command).await.map_err(unavailable)? {
+        consensus::Applied::Cluster(applied) => Ok(applied),
+        consensus::Applied::Nothing | consensus::Applied::Shard(_) => {
+            Err(LimitChangeError::Unavailable("group 0 applied it as something else".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The actors of a node. One a file, in one order: messages, arguments, state, the actor, then what its state can do.
+
+mod bucket;
+mod meta;
+mod replica;
+mod supervisor;
+
+use tollgate_limiter as limiter;
+
+use crate::consensus::{self, Group};
+
+pub(crate) use bucket::{BucketArgs, BucketMsg, BucketSettings};
+pub use meta::LimitChangeError;
+pub(crate) use meta::{LimitChange, MetaActor, MetaArgs, MetaMsg, Spread, propose};
+pub(crate) use supervisor::{Hosted, SupervisorActor, SupervisorArgs, SupervisorMsg};
+
+/// The group of one shard.
+pub(crate) type ShardGroup = Group<limiter::State>;
+
+impl consensus::Machine for limiter::State {
+    fn apply(&mut self, command: &consensus::Command) -> consensus::Applied {
+        match command {
+            consensus::Command::Shard(command) => consensus::Applied::Shard(self.apply(command)),
+            consensus::Command::Cluster(_) => consensus::Applied::Nothing,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A group's replicated state, applied and kept as openraft wants it.
+
+use std::io::{self, Cursor};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{Stream, TryStreamExt};
+use openraft::alias::SnapshotOf;
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tollgate_limiter::ClockReading;
+use tollgate_storage::{GroupId, Snapshot, Storage};
+
+use super::{Applied, Command, LogId, Raft, SnapshotData, SnapshotMeta, StoredMembership};
+use crate::codec::{decode, encode};
+use crate::environment::{Clock, Event, Events};
+
+/// A deterministic state that commands change.
+pub(crate) trait Machine: Clone + Default + DeserializeOwned + Send + Serialize + 'static {
+    /// Applies the next command of the log.
+    fn apply(&mut self, command: &Command) -> Applied;
+}
+
+/// A machine, and how far in the log it is.
+#[derive(Clone, Default, Deserialize, Serialize)]
+struct Position<M> {
+    machine: M,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+}
+
+/// The replicated state of a group, shared between Raft, which applies to it, and those who read it.
+pub(crate) struct Replicated<M> {
+    position: Mutex<Position<M>>,
+    /// What the clocks showed when the last command was applied here.
+    applied_at: Mutex<ClockReading>,
+}
+
+impl<M: Machine> Replicated<M> {
+    fn new(position: Position<M>, now: ClockReading) -> Self {
+        Self { position: Mutex::new(position), applied_at: Mutex::new(now) }
+    }
+
+    /// Reads the state. The lock is held for `read`, and Raft waits for it to apply: keep it short.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&M) -> T) -> T {
+        read(&self.position().machine)
+    }
+
+    /// What the clocks showed when the last command was applied here.
+    pub(crate) fn applied_at(&self) -> ClockReading {
+        *self.applied_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn position(&self) -> MutexGuard<'_, Position<M>> {
+        // A reader that panicked has only read; an application that panicked has stopped Raft.
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, log_id: LogId, payload: &EntryPayload<Command, u64, openraft::BasicNode>) -> Applied {
+        let mut position = self.position();
+        position.applied = Some(log_id);
+        match payload {
+            EntryPayload::Blank => Applied::Nothing,
+            EntryPayload::Normal(command) => position.machine.apply(command),
+            EntryPayload::Membership(membership) => {
+                position.membership = StoredMembership::new(Some(log_id), membership.clone());
+                Applied::Nothing
+            }
+        }
+    }
+}
+
+/// The state machine of one group. Clones share the state.
+pub(crate) struct StateMachine<M> {
+    group: GroupId,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    events: Arc<dyn Events>,
+    state: Arc<Replicated<M>>,
+}
+
+impl<M> Clone for StateMachine<M> {
+    fn clone(&self) -> Self {
+        Self {
+            group: self.group,
+            storage: Arc::clone(&self.storage),
+            clock: Arc::clone(&self.clock),
+            events: Arc::clone(&self.events),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+impl<M: Machine> StateMachine<M> {
+    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date.
+    pub(crate) async fn open(
+        storage: Arc<dyn Storage>,
+        group: GroupId,
+        clock: Arc<dyn Clock>,
+        events: Arc<dyn Events>,
+    ) -> io::Result<Self> {
+        let snapshot = storage.load_snapshot(group).await.map_err(io::Error::other)?;
+        let position = snapshot.map_or_else(|| Ok(Position::default()), |snapshot| decode(&snapshot.data))?;
+        let state = Arc::new(Replicated::new(position, clock.read()));
+        Ok(Self { group, storage, clock, events, state })
+    }
+
+    /// The state, to read.
+    pub(crate) fn state(&self) -> Arc<Replicated<M>> {
+        Arc::clone(&self.state)
+    }
+
+    /// The position in the log that the state is at; `None` before the first entry.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.state.position().applied
+    }
+
+    async fn save(&self, meta: &SnapshotMeta, data: Vec<u8>) -> io::Result<()> {
+        let bytes = data.len();
+        self.storage.save_snapshot(self.group, Snapshot { meta: encode(meta), data }).await.map_err(io::Error::other)?;
+        self.events.on(Event::SnapshotSaved { group: self.group.0, bytes });
+        Ok(())
+    }
+}
+
+impl<M: Machine + Sync> RaftSnapshotBuilder<Raft> for StateMachine<M> {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Raft, SnapshotData>, io::Error> {
+        // Copied under the lock and encoded outside it: a copy of the tables takes a millisecond where encoding takes a hundred.
+        let position = self.state.position().clone();
+        let meta = SnapshotMeta { last_log_id: position.applied, last_membership: position.membership.clone() };
+        let data = encode(&position);
+        drop(position);
+        self.save(&meta, data.clone()).await?;
+        Ok(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Cursor::new(data) })
+    }
+}
+
+impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let position = self.state.position();
+        Ok((position.applied, position.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<Raft>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let log_id = entry.log_id();
+            let applied = self.state.apply(log_id, &entry.payload);
+            *self.state.applied_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.read();
+            if let Some(responder) = responder {
+                responder.send(applied);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
+        let data = snapshot.into_inner();
+        let position: Position<M> = decode(&data)?;
+        self.save(meta, data).await?;
+        *self.state.position() = position;
+        *self.state.applied_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.read();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Raft, SnapshotData>>, io::Error> {
+        let Some(saved) = self.storage.load_snapshot(self.group).await.map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let meta = decode(&saved.meta)?;
+        Ok(Some(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Cursor::new(saved.data) }))
+    }
+}

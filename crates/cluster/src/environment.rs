@@ -1,0 +1,96 @@
+//! What a node takes from outside, so that a simulation can give it something else.
+
+use std::sync::Arc;
+
+use tollgate_limiter::{ClockReading, ShardId};
+use tollgate_storage::Storage;
+
+/// Tells the time. Durations and timers go through `tokio::time`, which a simulation pauses.
+pub trait Clock: Send + Sync + 'static {
+    /// What the node's clocks show now.
+    fn read(&self) -> ClockReading;
+}
+
+/// Gives unpredictable numbers: identities of clusters and reservations.
+pub trait Entropy: Send + Sync + 'static {
+    /// 128 bits that nobody can guess.
+    fn bits(&self) -> u128;
+}
+
+/// Hears what happens. In production these become metrics and log lines; in a simulation checkers listen, and may crash the
+/// node at any of them.
+pub trait Events: Send + Sync + 'static {
+    /// Something happened. Called on hot paths: must not block.
+    fn on(&self, event: Event);
+}
+
+/// Something that happened in a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// A bucket actor is about to decide this many requests of a shard.
+    Deciding {
+        /// The shard.
+        shard: ShardId,
+        /// Requests in this batch; at least 1.
+        requests: usize,
+    },
+    /// A bucket actor proposed what was due.
+    Proposed {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// What a bucket actor proposed is committed.
+    Committed {
+        /// The shard.
+        shard: ShardId,
+        /// From the proposal to here, in nanoseconds.
+        took_ns: i64,
+    },
+    /// A bucket actor began a leadership.
+    TookOver {
+        /// The shard.
+        shard: ShardId,
+        /// The leadership's number.
+        leadership: u64,
+    },
+    /// A bucket actor ended its leadership without a loss.
+    HandedOver {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A request was answered without the group, as the limit's `on_unavailable` says.
+    Degraded {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// An actor failed and is started anew from committed state.
+    ActorRestarted {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A Raft group stopped for good: its disk failed. Only a restart of the node helps.
+    GroupFailed {
+        /// The group; 0 is the cluster's own, shard `n` is group `n + 1`.
+        group: u32,
+    },
+    /// A group's snapshot is saved.
+    SnapshotSaved {
+        /// The group.
+        group: u32,
+        /// Size in bytes.
+        bytes: usize,
+    },
+}
+
+/// Everything that a node takes from outside.
+#[derive(Clone)]
+pub struct Environment {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable numbers.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who hears what happens.
+    pub events: Arc<dyn Events>,
+    /// The disk.
+    pub storage: Arc<dyn Storage>,
+}

@@ -1,0 +1,183 @@
+//! Requests on their way to a bucket actor.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+use tollgate_limiter::{
+    Consistency, Key, LimitId, OnUnavailable, Receipt, Refusal, SettleError, Settlement, ShardTime, Standing,
+};
+
+use crate::actors::BucketMsg;
+
+/// The most requests of one shard that may be under way at once, queued ones among them. Beyond it a request is refused at
+/// once, so that an overload shows as refusals and not as memory and delay.
+const MAX_UNDER_WAY: usize = 16_384;
+
+/// What a bucket actor is asked to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Take units of a bucket.
+    Acquire(Acquire, Reply<Answer>),
+    /// Give back what was taken a moment ago for a request that another limit denied. Nobody waits for it.
+    GiveBack(Receipt),
+    /// Settle one bucket's part of a reservation.
+    Settle(Settlement, Reply<Result<(), SettleFailure>>),
+    /// Make a bucket whole.
+    Reset(LimitId, Key, Reply<Result<(), Unavailable>>),
+}
+
+impl Work {
+    /// Answers that nobody can do it here.
+    pub(crate) fn unavailable(self) {
+        match self {
+            Self::Acquire(_, reply) => {
+                reply.send(Answer { outcome: Outcome::Unavailable, degraded: true, at: ShardTime::MIN });
+            }
+            Self::GiveBack(_) => {}
+            Self::Settle(_, reply) => reply.send(Err(Unavailable.into())),
+            Self::Reset(_, _, reply) => reply.send(Err(Unavailable)),
+        }
+    }
+}
+
+/// A request for units of one bucket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acquire {
+    pub(crate) limit: LimitId,
+    pub(crate) key: Key,
+    /// Units; 0 looks without taking.
+    pub(crate) cost: u64,
+    pub(crate) consistency: Consistency,
+    pub(crate) on_unavailable: OnUnavailable,
+    /// How long the request may queue for its turn, in nanoseconds.
+    pub(crate) patience_ns: i64,
+}
+
+/// What became of an [`Acquire`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    /// Decided without the group.
+    pub(crate) degraded: bool,
+    /// The shard's time of the decision.
+    pub(crate) at: ShardTime,
+}
+
+/// The outcome of an [`Acquire`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// With the proof of what was taken; `None` when nothing was, because the limit lets all pass that cannot be decided.
+    Admitted(Standing, Option<Receipt>),
+    Denied(Standing),
+    Refused(Refusal),
+    /// Nobody leads the shard here.
+    Unavailable,
+}
+
+/// The shard has no leader here that could answer, or loses it just now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the shard has no leader that could answer")]
+pub(crate) struct Unavailable;
+
+/// Why a settlement was not done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum SettleFailure {
+    #[error(transparent)]
+    Refused(#[from] SettleError),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Where the answer goes. It counts as under way until it is sent or dropped.
+#[derive(Debug)]
+pub(crate) struct Reply<T> {
+    sender: oneshot::Sender<T>,
+    _under_way: UnderWay,
+}
+
+impl<T> Reply<T> {
+    /// Sends the answer. A client that has gone meanwhile is none of the actor's business.
+    pub(crate) fn send(self, answer: T) {
+        drop(self.sender.send(answer));
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+#[derive(Debug)]
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The queue in front of one shard's bucket actor. All that waits goes to the actor as one message.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    queue: Mutex<Vec<Work>>,
+    actor: ArcSwapOption<ActorRef<BucketMsg>>,
+    under_way: Arc<AtomicUsize>,
+}
+
+/// As many requests of the shard are under way as may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{MAX_UNDER_WAY} requests of this shard are under way already")]
+pub(crate) struct Overloaded;
+
+impl Inbox {
+    /// Asks the actor for something and returns where its answer will be.
+    pub(crate) fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<oneshot::Receiver<T>, Overloaded> {
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= MAX_UNDER_WAY {
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            return Err(Overloaded);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let reply = Reply { sender, _under_way: UnderWay(Arc::clone(&self.under_way)) };
+        self.push(work(reply));
+        Ok(receiver)
+    }
+
+    /// Gives the actor something to do that nobody waits for.
+    pub(crate) fn tell(&self, work: Work) {
+        self.push(work);
+    }
+
+    /// Takes all that waits.
+    pub(crate) fn drain(&self) -> Vec<Work> {
+        std::mem::take(&mut *self.queue())
+    }
+
+    /// From here on `actor` is told of what comes; `None` when the shard has none.
+    pub(crate) fn serve(&self, actor: Option<ActorRef<BucketMsg>>) {
+        self.actor.store(actor.map(Arc::new));
+    }
+
+    /// Whether an actor answers here.
+    pub(crate) fn is_served(&self) -> bool {
+        self.actor.load().is_some()
+    }
+
+    fn push(&self, work: Work) {
+        let was_empty = {
+            let mut queue = self.queue();
+            queue.push(work);
+            queue.len() == 1
+        };
+        if was_empty && let Some(actor) = self.actor.load().as_deref() {
+            // An actor that just ended leaves the work here, for the next one to find.
+            drop(actor.cast(BucketMsg::Drain));
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<Work>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the leader will ask its group for next.
+
+use std::collections::BTreeMap;
+
+use crate::permits::Permit;
+use crate::{Grants, Key, LimitId, PermitId, SettlementId, ShardTime};
+
+/// Collected until the entry that is in flight has committed.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    leadership: u64,
+    /// Number of the latest permit.
+    serial: u64,
+    buckets: BTreeMap<(LimitId, Key), Want>,
+    /// Permits, releases, settlements and resets, which stand in the next entry as they are.
+    grants: Grants,
+    /// Units of permits that are asked for and not committed, by bucket.
+    pending_permits: BTreeMap<(LimitId, Key), u64>,
+    /// The part of `pending_permits` that is in flight.
+    permits_in_flight: Vec<(LimitId, Key, u64)>,
+    /// Buckets for which a grant is in flight, in their order.
+    buckets_in_flight: Vec<(LimitId, Key)>,
+    /// Buckets of which a reset is in flight.
+    resets_in_flight: Vec<(LimitId, Key)>,
+    /// Buckets that nothing was known of before, asked for and in flight.
+    new_buckets: u64,
+    new_buckets_in_flight: u64,
+}
+
+/// What a bucket needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Want {
+    /// Units that requests wait for.
+    pub(super) units: u64,
+    /// The slice after the present one will be used, too.
+    pub(super) next_slice: bool,
+}
+
+impl Wanted {
+    pub(super) fn new(leadership: u64) -> Self {
+        Self {
+            leadership,
+            serial: 0,
+            buckets: BTreeMap::new(),
+            grants: Grants::default(),
+            pending_permits: BTreeMap::new(),
+            permits_in_flight: Vec::new(),
+            buckets_in_flight: Vec::new(),
+            resets_in_flight: Vec::new(),
+            new_buckets: 0,
+            new_buckets_in_flight: 0,
+        }
+    }
+
+    /// Whether a grant for the bucket is asked for already.
+    pub(super) fn is_wanted(&self, limit: LimitId, key: Key) -> bool {
+        self.buckets.contains_key(&(limit, key))
+    }
+
+    /// Whether a grant for the bucket is in flight.
+    pub(super) fn is_in_flight(&self, limit: LimitId, key: Key) -> bool {
+        self.buckets_in_flight.binary_search(&(limit, key)).is_ok()
+    }
+
+    /// Whether the bucket is to be reset, and that has not committed.
+    pub(super) fn is_resetting(&self, limit: LimitId, key: Key) -> bool {
+        self.grants.reset.contains(&(limit, key)) || self.resets_in_flight.contains(&(limit, key))
+    }
+
+    /// Another bucket is asked for that nothing was known of before.
+    pub(super) fn count_new_bucket(&mut self) {
+        self.new_buckets += 1;
+    }
+
+    /// Buckets that will be held when what is asked for has committed.
+    pub(super) fn new_buckets(&self) -> u64 {
+        self.new_buckets + self.new_buckets_in_flight
+    }
+
+    /// A request waits for `units`.
+    pub(super) fn wait_for(&mut self, limit: LimitId, key: Key, units: u64) {
+        let want = self.buckets.entry((limit, key)).or_default();
+        want.units = want.units.saturating_add(units);
+    }
+
+    /// The bucket will soon need more; nobody waits yet.
+    pub(super) fn ask_early(&mut self, limit: LimitId, key: Key) {
+        self.buckets.entry((limit, key)).or_default();
+    }
+
+    /// The bucket will need the next slice of its window.
+    pub(super) fn ask_next_slice(&mut self, limit: LimitId, key: Key) {
+        self.buckets.entry((limit, key)).or_default().next_slice = true;
+    }
+
+    pub(super) fn permit(&mut self, limit: LimitId, key: Key, units: u64, expires: ShardTime) -> PermitId {
+        self.serial += 1;
+        let id = PermitId { leadership: self.leadership, serial: self.serial };
+        self.grants.permits.push((limit, key, Permit { id, units, expires }));
+        let pending = self.pending_permits.entry((limit, key)).or_default();
+        *pending = pending.saturating_add(units);
+        id
+    }
+
+    /// Units of the bucket's permits that are asked for and not committed.
+    pub(super) fn pending_permits(&self, limit: LimitId, key: Key) -> u64 {
+        self.pending_permits.get(&(limit, key)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn release(&mut self, limit: LimitId, key: Key, permit: PermitId) {
+        self.grants.released.push((limit, key, permit));
+    }
+
+    pub(super) fn settle(&mut self, id: SettlementId, until: ShardTime) {
+        self.grants.settled.push((id, until));
+    }
+
+    pub(super) fn reset(&mut self, limit: LimitId, key: Key) {
+        self.grants.reset.push((limit, key));
+    }
+
+    /// Takes what stands in the next entry as it is.
+    pub(super) fn take(&mut self) -> Grants {
+        let grants = std::mem::take(&mut self.grants);
+        self.resets_in_flight.extend_from_slice(&grants.reset);
+        self.permits_in_flight.extend(grants.permits.iter().map(|(limit, key, permit)| (*limit, *key, permit.units)));
+        grants
+    }
+
+    /// Takes the buckets that need a grant, in the order of their keys.
+    pub(super) fn take_buckets(&mut self) -> impl Iterator<Item = (LimitId, Key, Want)> + use<> {
+        self.new_buckets_in_flight += std::mem::take(&mut self.new_buckets);
+        self.buckets_in_flight.extend(self.buckets.keys());
+        std::mem::take(&mut self.buckets).into_iter().map(|((limit, key), want)| (limit, key, want))
+    }
+
+    /// The entry in flight has committed.
+    pub(super) fn granted(&mut self) {
+        self.new_buckets_in_flight = 0;
+        self.buckets_in_flight.clear();
+        self.resets_in_flight.clear();
+        for (limit, key, units) in self.permits_in_flight.drain(..) {
+            if let Some(pending) = self.pending_permits.get_mut(&(limit, key)) {
+                *pending = pending.saturating_sub(units);
+                if *pending == 0 {
+                    self.pending_permits.remove(&(limit, key));
+                }
+            }
+        }
+    }
+}

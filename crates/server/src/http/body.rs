@@ -1,0 +1,83 @@
+//! Reads a request's body, up to a size and for a time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use tollgate_api::{Problem, parse_json};
+
+use super::respond::ProblemResponse;
+
+/// The largest body that is read.
+const MAX_BYTES: usize = 1 << 20;
+
+/// How much of a body that is too large is thrown away before the answer: a client that only reads once it has written still
+/// sees the answer, and one that never ends does not keep us.
+const MAX_DISCARDED_BYTES: usize = 32 << 20;
+
+/// How long a body may take. A client that is slower holds a connection for nothing.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A body that is JSON of type `T`, whatever its content type: `curl -d` sends none that fits.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ProblemResponse;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ProblemResponse> {
+        let body = read(request).await.map_err(ProblemResponse)?;
+        parse_json(&body).map(Self).map_err(|error| ProblemResponse(error.into()))
+    }
+}
+
+/// A body as it came.
+pub(super) struct Raw(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = ProblemResponse;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ProblemResponse> {
+        read(request).await.map(Self).map_err(ProblemResponse)
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = request.into_body();
+    match tokio::time::timeout(DEADLINE, collect(body, announced.unwrap_or(0))).await {
+        Ok(result) => result,
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} s", DEADLINE.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT.as_u16(), "Request timeout", detail))
+        }
+    }
+}
+
+async fn collect(mut body: Body, announced: usize) -> Result<Bytes, Problem> {
+    let mut bytes = BytesMut::with_capacity(announced.min(MAX_BYTES));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Problem::new(StatusCode::BAD_REQUEST.as_u16(), "Bad request", format!("the body broke off: {error}"))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MAX_BYTES {
+            discard(body, bytes.len() + data.len()).await;
+            let detail = format!("a body may have {MAX_BYTES} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE.as_u16(), "Content too large", detail));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+async fn discard(mut body: Body, mut read: usize) {
+    while read < MAX_DISCARDED_BYTES {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        read += frame.data_ref().map_or(0, Bytes::len);
+    }
+}

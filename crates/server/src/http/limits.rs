@@ -1,0 +1,92 @@
+//! `GET/PUT/DELETE /v1/limits[/{name}]`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tollgate_api::{LimitDocument, LimitList, Problem};
+use tollgate_limiter::LimitName;
+
+use super::App;
+use super::body::Json;
+use super::respond::{ProblemResponse, bad_field, limit_problem, not_found};
+use crate::rules::{document_from_limit, limit_from_document};
+
+/// All limits, tiers among them, in the order of their names.
+#[utoipa::path(get, path = "/v1/limits", responses((status = 200, description = "All limits", body = LimitList)))]
+pub(super) async fn list(State(app): State<Arc<App>>) -> axum::Json<LimitList> {
+    let limits = app.node.limits().iter().map(|(_, limit)| document_from_limit(limit)).collect();
+    axum::Json(LimitList { limits })
+}
+
+/// One limit.
+#[utoipa::path(
+    get, path = "/v1/limits/{name}", params(("name" = String, Path, description = "The limit's name")),
+    responses(
+        (status = 200, description = "The limit", body = LimitDocument),
+        (status = 404, description = "There is no such limit", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<LimitDocument>, ProblemResponse> {
+    let limits = app.node.limits();
+    let (_, limit) = limits.get(&name).ok_or_else(|| unknown(&name))?;
+    Ok(axum::Json(document_from_limit(limit)))
+}
+
+fn unknown(name: &str) -> ProblemResponse {
+    not_found(format!("there is no limit {name:?}"))
+}
+
+/// Creates or replaces a limit. It holds from the next decision on, and survives restarts.
+#[utoipa::path(
+    put, path = "/v1/limits/{name}", params(("name" = String, Path, description = "The limit's name")),
+    request_body = LimitDocument,
+    responses(
+        (status = 200, description = "It is replaced", body = LimitDocument),
+        (status = 201, description = "It is created", body = LimitDocument),
+        (status = 400, description = "The limit makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There are too many limits", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be committed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(mut document): Json<LimitDocument>,
+) -> Result<Response, ProblemResponse> {
+    if document.name.is_empty() {
+        document.name.clone_from(&name);
+    }
+    if document.name != name {
+        return Err(bad_field("name", format!("the limit is called {:?} and the path says {name:?}", document.name)));
+    }
+    let limit = limit_from_document(&document).map_err(Problem::from)?;
+    let document = document_from_limit(&limit);
+    let created = app.node.put_limit(limit).await.map_err(|error| limit_problem(&error))?;
+    app.telemetry.know_tiers(&app.node.limits());
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, axum::Json(document)).into_response())
+}
+
+/// Removes a limit, with its buckets.
+#[utoipa::path(
+    delete, path = "/v1/limits/{name}", params(("name" = String, Path, description = "The limit's name")),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 404, description = "There is no such limit", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be committed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ProblemResponse> {
+    let known = LimitName::new(name.as_str()).map_err(|_| unknown(&name))?;
+    app.node.delete_limit(known).await.map_err(|error| limit_problem(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,4 @@
+//! A node: HTTP, configuration, telemetry.
+
+mod config;
+mod rules;

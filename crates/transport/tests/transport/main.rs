@@ -1,0 +1,4 @@
+//! Nodes that talk over real loopback sockets and over memory, and others that talk nonsense.
+
+mod calls;
+mod tcp;
