@@ -16,7 +16,7 @@ use crate::actors::{
     BucketSettings, Hosted, LimitChange, LimitChangeError, MetaActor, MetaArgs, MetaMsg, ShardGroup, Spread,
     SupervisorActor, SupervisorArgs, SupervisorMsg, propose,
 };
-use crate::consensus::{self, Group, GroupOptions, Network, NodeId};
+use crate::consensus::{self, Group, GroupOptions, NodeId};
 use crate::environment::Environment;
 use crate::inbox::Inbox;
 use crate::meta::{ClusterState, Command, Identity};
@@ -108,11 +108,10 @@ impl Node {
     /// # Errors
     /// Data that cannot be read, settings that do not fit the data, a disk that takes no writes.
     pub async fn start(options: NodeOptions, environment: Environment) -> Result<Self, StartError> {
-        let network = Network::alone();
-        let meta = start_group::<ClusterState>(0, options.node, &network, &environment).await?;
+        let meta = start_group::<ClusterState>(0, options.node, &environment).await?;
         until("group 0", || meta.leadership().is_some()).await?;
         let identity = found(&meta, &options, &environment).await?;
-        let groups = (1..=identity.shards).map(|id| start_group(id, options.node, &network, &environment));
+        let groups = (1..=identity.shards).map(|id| start_group(id, options.node, &environment));
         let groups: Vec<Arc<ShardGroup>> = try_join_all(groups).await?;
         let hosted = |group| Hosted { group, inbox: Arc::new(Inbox::default()) };
         let shards: Vec<Hosted> = groups.into_iter().map(hosted).collect();
@@ -269,6 +268,18 @@ impl Node {
         self.budget.held()
     }
 
+    /// Stops with nothing handed over, as a crash does: the next leaders count as spent what this one could have spent.
+    pub async fn crash(&self) {
+        self.supervisor.stop(None);
+        self.stop_groups().await;
+    }
+
+    async fn stop_groups(&self) {
+        self.meta_actor.stop(None);
+        join_all(self.shards.iter().map(|shard| shard.group.stop())).await;
+        self.meta.stop().await;
+    }
+
     /// Hands every leadership over without a loss, and stops. Requests from here on are refused.
     pub async fn stop(&self) {
         let (done, handed_over) = oneshot::channel();
@@ -277,9 +288,7 @@ impl Node {
             tracing::warn!("leaderships were not handed over in time: a little refill is lost");
         }
         self.supervisor.stop(None);
-        self.meta_actor.stop(None);
-        join_all(self.shards.iter().map(|shard| shard.group.stop())).await;
-        self.meta.stop().await;
+        self.stop_groups().await;
     }
 }
 
@@ -296,11 +305,10 @@ fn bucket_settings(options: &NodeOptions, budget: &Budget) -> BucketSettings {
 async fn start_group<M: consensus::Machine + Sync>(
     id: u32,
     node: NodeId,
-    network: &Network,
     environment: &Environment,
 ) -> Result<Arc<Group<M>>, StartError> {
     let voters = BTreeMap::from([(node, String::new())]);
-    let options = GroupOptions { id: GroupId(id), node, voters, network: network.clone() };
+    let options = GroupOptions { id: GroupId(id), node, voters };
     let group = Group::start(options, environment).await.map_err(|error| StartError::Group(error.to_string()))?;
     group.watch_failure(environment);
     Ok(Arc::new(group))

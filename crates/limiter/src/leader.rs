@@ -34,7 +34,7 @@ pub struct Ask {
     pub consistency: Consistency,
     /// Units of others that wait for their turn at this bucket: while there are any, nobody passes them.
     pub ahead: u64,
-    /// The permit that an earlier decision asked the group for, on behalf of this request.
+    /// The permit that the last decision on this request told it to wait for.
     pub permit: Option<PermitId>,
 }
 
@@ -299,7 +299,8 @@ impl Leader {
         matches!(&command, Command::Grant { grants, .. } if !grants.is_empty()).then_some(command)
     }
 
-    /// The command of the last [`Leader::proposal`] is committed and applied.
+    /// The command of the last [`Leader::proposal`] is committed and applied. Whoever waits is to be decided again now, whether
+    /// or not it asked in time for that command.
     pub fn granted(&mut self, state: &State) {
         self.wanted.granted();
         let now = state.stamp().map_or(ShardTime::MIN, |stamp| stamp.at);
@@ -314,8 +315,12 @@ impl Leader {
         due.then(|| now.plus(lead_ns))
     }
 
-    /// Looks at about `keys` buckets of a limit and forgets those that are whole.
+    /// Looks at about `keys` buckets of a limit and forgets those that are whole; none while a change of the limits is in
+    /// flight, which counts from when it was proposed: what has refilled since may not have by the new pace.
     pub fn forget(&mut self, state: &State, now: ShardTime, keys: usize) {
+        if self.reshaping.is_some() {
+            return;
+        }
         self.forget_resets(state, now);
         let next = self.limits.range(self.sweep_next..).next().or_else(|| self.limits.iter().next());
         let Some(id) = next.map(|(id, _)| *id) else { return };

@@ -1,4 +1,13 @@
-//! A node: HTTP, configuration, telemetry.
+//! A node: HTTP, configuration, telemetry, and the replay of access logs.
 
-mod config;
+pub mod config;
+mod environment;
+mod http;
+mod metric_names;
+mod replay;
 mod rules;
+mod serve;
+mod telemetry;
+
+pub use replay::{ReplayArgs, ReplayError, run as replay};
+pub use serve::{ServeArgs, ServeError, serve};

@@ -193,7 +193,10 @@ impl Events for Telemetry {
 impl Tier {
     fn new(make: &Maker<'_>, tier: &str) -> Self {
         let label = [Label::new("tier", tier.to_owned())];
-        Self { consumed: make.counter(&names::TOKENS_CONSUMED, &label), breaches: make.counter(&names::BREACHES, &label) }
+        Self {
+            consumed: make.counter(&names::TOKENS_CONSUMED, &label),
+            breaches: make.counter(&names::BREACHES, &label),
+        }
     }
 }
 

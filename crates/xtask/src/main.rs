@@ -1,1 +1,75 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this project, so that a person and CI do the same.
+#![expect(clippy::print_stdout, reason = "a command for people prints")]
+
+mod bench;
+mod command;
+mod memory;
+mod prepare;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use command::{cargo, run};
+
+#[derive(Parser)]
+#[command(about = "Verify, fix, test and measure Tollgate")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check everything and write nothing: format, lints, arrows, licences, docs, tests.
+    Verify,
+    /// Format, and apply what the linter suggests.
+    Fix,
+    /// Install what a fresh Debian or Ubuntu machine lacks, then run every test.
+    Test,
+    /// Measure.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Requests a second, latency and server CPU of a node, beside a bare axum handler in the same run.
+    Http(bench::HttpArgs),
+    /// Bytes a bucket, at a million buckets.
+    Memory(memory::MemoryArgs),
+    /// The bare axum handler that `http` compares with. Prints its address.
+    #[command(hide = true)]
+    BareAxum,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Verify => verify(),
+        Task::Fix => fix(),
+        Task::Test => test(),
+        Task::Bench(Bench::Http(args)) => bench::http(&args),
+        Task::Bench(Bench::Memory(args)) => memory::memory(&args),
+        Task::Bench(Bench::BareAxum) => bench::bare_axum(),
+    }
+}
+
+/// What CI checks before the tests, and the tests. Writes nothing into the work tree.
+fn verify() -> Result<()> {
+    run(cargo(["fmt", "--all", "--check"]))?;
+    run(cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    run(prepare::cargo_deny()?.args(["--offline", "check", "licenses", "bans", "sources"]))?;
+    run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    test()
+}
+
+fn fix() -> Result<()> {
+    run(cargo(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"]))?;
+    run(cargo(["fmt", "--all"]))
+}
+
+/// The tests that start the real binary need it built; the dependency arrows are a test like any other.
+fn test() -> Result<()> {
+    prepare::machine()?;
+    run(cargo(["build", "--locked", "-p", "tollgate"]))?;
+    run(cargo(["test", "--workspace", "--locked"]))
+}

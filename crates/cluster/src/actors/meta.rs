@@ -15,6 +15,10 @@ use crate::meta::{self, ClusterState, MAX_LIMITS};
 /// How long a change may take to be committed and to reach every shard.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often a proposal is tried again that met no leader, and the pause before each.
+const LEADER_RETRIES: u32 = 400;
+const LEADER_PAUSE: Duration = Duration::from_millis(5);
+
 /// How often the log's length is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -186,18 +190,29 @@ async fn commit_and_spread(
     }
 }
 
-/// Proposes a change of the cluster's own state.
+/// Proposes a change of the cluster's own state, and tries again while leadership settles.
 pub(crate) async fn propose(
     group: &Group<ClusterState>,
     command: meta::Command,
 ) -> Result<meta::Applied, LimitChangeError> {
-    let unavailable = |error: ProposeError| LimitChangeError::Unavailable(error.to_string());
-    let leadership: LeaderId = group.leadership().ok_or_else(|| unavailable(ProposeError::NotLeader))?;
     let command = consensus::Command::Cluster(command);
-    match group.propose(leadership, command).await.map_err(unavailable)? {
-        consensus::Applied::Cluster(applied) => Ok(applied),
-        consensus::Applied::Nothing | consensus::Applied::Shard(_) => {
-            Err(LimitChangeError::Unavailable("group 0 applied it as something else".to_owned()))
+    for _ in 0..LEADER_RETRIES {
+        match propose_once(group, command.clone()).await {
+            Err(ProposeError::NotLeader) => tokio::time::sleep(LEADER_PAUSE).await,
+            Err(error @ ProposeError::Stopped(_)) => return Err(LimitChangeError::Unavailable(error.to_string())),
+            Ok(consensus::Applied::Cluster(applied)) => return Ok(applied),
+            Ok(consensus::Applied::Nothing | consensus::Applied::Shard(_)) => {
+                return Err(LimitChangeError::Unavailable("group 0 applied it as something else".to_owned()));
+            }
         }
     }
+    Err(LimitChangeError::Unavailable(ProposeError::NotLeader.to_string()))
+}
+
+async fn propose_once(
+    group: &Group<ClusterState>,
+    command: consensus::Command,
+) -> Result<consensus::Applied, ProposeError> {
+    let leadership: LeaderId = group.leadership().ok_or(ProposeError::NotLeader)?;
+    group.propose(leadership, command).await
 }

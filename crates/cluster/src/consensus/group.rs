@@ -9,11 +9,11 @@ use openraft::errors::{ClientWriteError, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::vote::RaftLeaderId;
 use openraft::async_runtime::WatchReceiver;
-use openraft::{BasicNode, Config, SnapshotPolicy, WatchChangeHandle};
+use openraft::{BasicNode, Config, ServerState, SnapshotPolicy, WatchChangeHandle};
 use tollgate_storage::GroupId;
 
 use super::log_store::LogStore;
-use super::network::Network;
+use super::network::Alone;
 use super::state_machine::{Machine, Replicated, StateMachine};
 use super::{Applied, Command, LeaderId, NodeId, Raft};
 use crate::environment::{Environment, Event};
@@ -34,7 +34,6 @@ pub(crate) struct GroupOptions {
     pub(crate) node: NodeId,
     /// The voters when the group is founded. One that is alone elects itself at once.
     pub(crate) voters: BTreeMap<NodeId, String>,
-    pub(crate) network: Network,
 }
 
 /// Why a group could not start.
@@ -73,7 +72,7 @@ pub(crate) struct Group<M: Machine + Sync> {
 impl<M: Machine + Sync> Group<M> {
     /// Opens the group, founds it if it is new, and takes part in it.
     pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, StartError> {
-        let GroupOptions { id, node, voters, network } = options;
+        let GroupOptions { id, node, voters } = options;
         let unreadable = |source| StartError::Storage { group: id, source };
         let storage = Arc::clone(&environment.storage);
         let log = LogStore::open(Arc::clone(&storage), id).await.map_err(unreadable)?;
@@ -83,7 +82,7 @@ impl<M: Machine + Sync> Group<M> {
         let state = machine.state();
         let failed = |reason: String| StartError::Raft { group: id, reason };
         let config = Arc::new(config().validate().map_err(|error| failed(error.to_string()))?);
-        let raft = openraft::Raft::new(node, config, network.of_group(id), log.clone(), machine)
+        let raft = openraft::Raft::new(node, config, Alone, log.clone(), machine)
             .await
             .map_err(|error| failed(error.to_string()))?;
         let group = Self { id, raft, log, state };
@@ -117,12 +116,9 @@ impl<M: Machine + Sync> Group<M> {
 
     /// The leadership that this node holds; `None` when it does not lead.
     pub(crate) fn leadership(&self) -> Option<LeaderId> {
-        self.raft.as_leader().ok().map(|leader| leader.to_committed_leader_id())
-    }
-
-    /// The node that leads, as far as this one knows.
-    pub(crate) async fn leader(&self) -> Option<NodeId> {
-        self.raft.current_leader().await
+        // The vote alone is not enough: after a restart it still says that this node led, and it does not any more.
+        let leads = self.raft.metrics().borrow_watched().state == ServerState::Leader;
+        self.raft.as_leader().ok().filter(|_| leads).map(|leader| leader.to_committed_leader_id())
     }
 
     /// The present term.
@@ -204,11 +200,6 @@ impl<M: Machine + Sync> Group<M> {
     /// Whether the group still runs.
     pub(crate) fn is_running(&self) -> bool {
         self.raft.metrics().borrow_watched().running_state.is_ok()
-    }
-
-    /// Raft's handle, for the network to deliver to.
-    pub(super) fn raft(&self) -> &openraft::Raft<Raft, StateMachine<M>> {
-        &self.raft
     }
 
     /// Leaves the group.

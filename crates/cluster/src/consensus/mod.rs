@@ -20,7 +20,6 @@ use tollgate_limiter as limiter;
 use crate::meta;
 
 pub(crate) use group::{Group, GroupOptions, LeadershipWatch, ProposeError};
-pub(crate) use network::Network;
 pub(crate) use state_machine::Machine;
 
 /// A node's number in its cluster.

@@ -1,19 +1,75 @@
-//! temporary
-use openraft::errors::{RPCError, StreamingError, Unreachable, ReplicationClosed};
+//! How the replicas of a group reach each other.
+//!
+//! A node is its own cluster so far: every group has one voter, and Raft has nobody to talk to. The frames and calls that
+//! replicas will talk by are in `tollgate_transport`.
+
+use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{AnyError, BasicNode};
-use openraft::alias::{SnapshotOf, VoteOf};
-use tollgate_storage::GroupId;
-use super::{Raft, SnapshotData, NodeId};
-#[derive(Clone)]
-pub(crate) struct Network;
-impl Network { pub(crate) fn alone() -> Self { Self } pub(crate) fn of_group(&self, _g: GroupId) -> Self { Self } }
-fn unreachable() -> Unreachable<Raft> { Unreachable::new(&AnyError::error("alone")) }
-impl RaftNetworkFactory<Raft> for Network { type Network = Self; async fn new_client(&mut self, _t: NodeId, _n: &BasicNode) -> Self { Self } }
-impl RaftNetworkV2<Raft> for Network {
+
+use super::{NodeId, Raft, SnapshotData};
+
+/// The network of a node that is alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Alone;
+
+/// What Raft would reach another node by. There is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nobody {
+    target: NodeId,
+}
+
+impl Nobody {
+    fn unreachable(self) -> Unreachable<Raft> {
+        let reason = format!("node {} is not in this cluster: it has one node", self.target);
+        Unreachable::new(&AnyError::error(reason))
+    }
+}
+
+impl RaftNetworkFactory<Raft> for Alone {
+    type Network = Nobody;
+
+    async fn new_client(&mut self, target: NodeId, _node: &BasicNode) -> Nobody {
+        Nobody { target }
+    }
+}
+
+impl RaftNetworkV2<Raft> for Nobody {
     type SnapshotData = SnapshotData;
-    async fn append_entries(&mut self, _r: AppendEntriesRequest<Raft>, _o: RPCOption) -> Result<AppendEntriesResponse<Raft>, RPCError<Raft>> { Err(RPCError::Unreachable(unreachable())) }
-    async fn vote(&mut self, _r: VoteRequest<Raft>, _o: RPCOption) -> Result<VoteResponse<Raft>, RPCError<Raft>> { Err(RPCError::Unreachable(unreachable())) }
-    async fn full_snapshot(&mut self, _v: VoteOf<Raft>, _s: SnapshotOf<Raft, SnapshotData>, _c: impl Future<Output = ReplicationClosed> + Send + 'static, _o: RPCOption) -> Result<SnapshotResponse<Raft>, StreamingError<Raft>> { Err(StreamingError::Unreachable(unreachable())) }
+
+    async fn append_entries(
+        &mut self,
+        _request: AppendEntriesRequest<Raft>,
+        _option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Raft>, RPCError<Raft>> {
+        Err(self.unreachable().into())
+    }
+
+    async fn vote(
+        &mut self,
+        _request: VoteRequest<Raft>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Raft>, RPCError<Raft>> {
+        Err(self.unreachable().into())
+    }
+
+    async fn pre_vote(
+        &mut self,
+        _request: VoteRequest<Raft>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Raft>, RPCError<Raft>> {
+        Err(self.unreachable().into())
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        _vote: VoteOf<Raft>,
+        _snapshot: SnapshotOf<Raft, SnapshotData>,
+        _cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Raft>, StreamingError<Raft>> {
+        Err(self.unreachable().into())
+    }
 }

