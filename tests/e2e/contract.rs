@@ -155,7 +155,9 @@ async fn metrics_are_as_long_with_many_buckets_as_with_few() {
     node.acquire("first").await;
     let names = |text: &str| -> Vec<String> {
         let series = text.lines().filter(|line| !line.starts_with('#'));
-        series.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect()
+        let mut names: Vec<_> = series.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names
     };
     let before = names(&node.metrics().await);
     let requests: Vec<_> = (0..1_000).map(|user| json!({"endpoint": "e", "labels": {"user": user.to_string()}})).collect();

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{FieldError, integer};
 
 /// Longest name of a reservation, in bytes; those that nodes give are shorter.
-pub const MAX_RESERVATION_BYTES: usize = 128;
+pub const MAX_RESERVATION_BYTES: usize = 16 << 10;
 
 /// The body of `POST /v1/settle`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -238,7 +238,7 @@ fn a_settle_needs_a_reservation_and_a_whole_number() {
         r#"{"reservation":"3-00ff","actual":7.0}"#,
         &serde_json::json!({"reservation":"3-00ff","actual":7}),
     );
-    let long = "r".repeat(129);
+    let long = "r".repeat(tollgate_api::MAX_RESERVATION_BYTES + 1);
     for (json, field) in [
         (r#"{"actual":1}"#.to_owned(), "reservation"),
         (r#"{"reservation":"r"}"#.to_owned(), "actual"),

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tollgate_limiter::{
     Algorithm, Applied, Ask, Budget, ClockReading, Command, Consistency, Decision, Key, Leader, LeaderOptions, LimitId,
-    LimitName, Pace, Shape, ShardTime, Stamp, State,
+    LimitName, Pace, Shape, ShardTime, Stamp, State, Table,
 };
 
 const SHARDS: u32 = 16;
@@ -83,6 +83,9 @@ impl Node {
     fn decide_all(&mut self, batch: &[Key]) -> usize {
         self.now = self.now.plus(DECISION_NS * batch.len() as i64);
         let now = self.now;
+        for key in batch {
+            self.shards[key.shard(SHARDS) as usize].leader.fetch(LimitId(0), *key);
+        }
         let mut admitted = |key: &Key| {
             let shard = &mut self.shards[key.shard(SHARDS) as usize];
             matches!(black_box(shard.decide(*key, now)), Decision::Admitted(..))
@@ -155,6 +158,15 @@ fn decide(criterion: &mut Criterion) {
     run("hot", |_| 0);
     run("zipf", Random::zipf);
     run("uniform", Random::uniform);
+    group.bench_function("uniform, bare table", |bencher| {
+        let mut table = Table::default();
+        keys.iter().for_each(|key| drop(table.insert(*key, ShardTime::MIN)));
+        bencher.iter_batched(
+            || (0..BATCH).map(|_| keys[random.uniform() as usize]).collect::<Vec<_>>(),
+            |batch| batch.iter().for_each(|key| *table.get_or_insert_with(*key, ShardTime::default) = ShardTime::MAX),
+            BatchSize::LargeInput,
+        );
+    });
     group.finish();
 }
 

@@ -195,6 +195,16 @@ impl Leader {
         decision
     }
 
+    /// Has the processor fetch what a decision on the bucket will look at.
+    ///
+    /// Buckets lie far apart, and a decision on a cold one waits for memory most of its time. When a batch is about to be
+    /// decided, one call for each of its buckets first lets them wait together.
+    pub fn fetch(&self, limit: LimitId, key: Key) {
+        if let Some(spending) = self.limits.get(&limit) {
+            spending.fetch(key);
+        }
+    }
+
     /// Whether the request has to wait for a change in flight of what it would spend from: what was spent meanwhile would
     /// count neither before the change nor after it.
     fn is_in_between(&self, ask: &Ask) -> bool {
@@ -498,5 +508,61 @@ impl Grants {
             });
         }
         chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Applied, ClockReading, LimitName, Pace};
+
+    const SECOND: i64 = 1_000_000_000;
+    const BUCKETS: usize = 62_500;
+
+    fn bucket(number: usize) -> Key {
+        let name = LimitName::new("cold").expect("a valid name");
+        Key::of_bucket("app", &name, [Some(number.to_string().as_str())])
+    }
+
+    /// A shard in which every bucket of a limit was used once, and the leader has looked at each since.
+    fn used_once(pace: Pace) -> (State, Leader) {
+        let stamp = |at| Stamp { at: ShardTime::from_nanos(at), reading: ClockReading::default() };
+        let mut state = State::default();
+        let Applied::TookOver(leadership) = state.apply(&Command::TakeOver { stamp: stamp(SECOND) }) else {
+            unreachable!("a takeover never fails")
+        };
+        let options =
+            LeaderOptions { horizon_lead_ns: 2 * SECOND, commit_ns: 1_000_000, budget: Budget::new(u64::MAX) };
+        let mut leader = Leader::new(leadership, options);
+        let shape = Shape { id: LimitId(0), algorithm: Algorithm::TokenBucket(pace) };
+        state.apply(&leader.reshape(stamp(SECOND), 1, vec![shape]));
+        leader.follow(&state);
+        for (batch, first) in (0..BUCKETS).step_by(500).enumerate() {
+            let now = SECOND + batch as i64 * 1_000_000;
+            for round in 0..2 {
+                for number in first..first + 500 {
+                    let consistency = Consistency::Exact;
+                    let ask =
+                        Ask { limit: LimitId(0), key: bucket(number), cost: 1, consistency, ahead: 0, permit: None };
+                    let decision = leader.decide(&state, ShardTime::from_nanos(now), &ask, None);
+                    assert_eq!(matches!(decision, Decision::Wait(_)), round == 0, "{decision:?}");
+                }
+                let Some(command) = leader.proposal(&state, stamp(now)) else { continue };
+                state.apply(&command);
+                leader.granted(&state);
+            }
+            leader.forget(&state, ShardTime::from_nanos(now + 30_000_000), 2_000);
+        }
+        leader.forget(&state, ShardTime::from_nanos(2 * SECOND), BUCKETS);
+        (state, leader)
+    }
+
+    #[test]
+    fn a_bucket_that_is_seldom_used_costs_at_most_40_bytes_in_all() {
+        let (state, leader) = used_once(Pace::new(1, 3_600 * SECOND, 10).expect("a legal pace"));
+        assert_eq!(state.granted_buckets(), BUCKETS, "every bucket has a ceiling");
+        let of_leader: usize = leader.limits.values().map(Spending::bytes).sum();
+        let bytes = state.bytes() + of_leader;
+        assert!(bytes <= 40 * BUCKETS, "{} bytes a bucket, {of_leader} in all of the leader", bytes / BUCKETS);
     }
 }

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_request_meets_the_limits_whose_every_selector_fits() {
-        let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+        let cases: [Case; 6] = [
             ("app", &[("endpoint", "users")], &["global"]),
             ("app", &[("endpoint", "users"), ("tier", "pro")], &["global", "pro"]),
             ("app", &[("endpoint", "reports/daily"), ("tier", "pro")], &["global", "pro", "reports"]),

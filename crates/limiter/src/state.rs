@@ -169,6 +169,12 @@ impl State {
         self.limits.values().map(|limit| limit.granted.len()).sum()
     }
 
+    /// Bytes that the grants of all buckets take.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.limits.values().map(|limit| limit.granted.bytes()).sum()
+    }
+
     pub(crate) fn limit(&self, id: LimitId) -> Option<&LimitState> {
         self.limits.get(&id)
     }
@@ -424,6 +430,15 @@ impl Granted {
             Self::Ceilings(table) => drop(table.remove(key)),
             Self::Slices(table) => drop(table.remove(key)),
             Self::Permits(table) => drop(table.remove(key)),
+        }
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ceilings(table) => table.bytes(),
+            Self::Slices(table) => table.bytes(),
+            Self::Permits(table) => table.bytes(),
         }
     }
 

@@ -112,22 +112,33 @@ impl<V: Default> Table<V> {
     }
 
     /// Looks at about `keys` keys, from where the last sweep ended, and removes those that `forget` says. Returns how many it
-    /// removed. Exact numbers depend on how the keys happen to spread; a table with no more than `keys` is looked at in full.
+    /// removed. How many it looks at depends on how the keys are spread; it goes round all keys at most once.
     pub fn sweep(&mut self, keys: usize, mut forget: impl FnMut(Key, &mut V) -> bool) -> usize {
         let before = self.len;
-        let mut left = arc_of(keys, self.len);
-        while left > 0 && !self.is_empty() {
+        let mut left = keys;
+        let mut segments_left = SEGMENTS;
+        while left > 0 && segments_left > 0 && !self.is_empty() {
             let Cursor { segment: index, position: first } = self.cursor;
-            let last = first.saturating_add(u64::try_from(left - 1).unwrap_or(u64::MAX));
             let segment = &mut self.segments[index as usize];
-            self.len -= segment.sweep(first, last, &mut forget);
-            left -= u128::from(last - first) + 1;
-            self.cursor = match last.checked_add(1) {
-                Some(position) => Cursor { segment: index, position },
-                None => Cursor { segment: (index + 1) % SEGMENTS as u32, position: 0 },
-            };
+            let last = first.saturating_add(arc_of(left, segment.used));
+            let (seen, removed) = segment.sweep(first, last, &mut forget);
+            left = left.saturating_sub(seen);
+            self.len -= removed;
+            if let Some(position) = last.checked_add(1) {
+                self.cursor.position = position;
+            } else {
+                self.cursor = Cursor { segment: (index + 1) % SEGMENTS as u32, position: 0 };
+                segments_left -= 1;
+            }
         }
         before - self.len
+    }
+
+    /// Bytes that the slots take.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        let slots: usize = self.segments.iter().map(|segment| segment.slots.capacity()).sum();
+        slots * size_of::<(Key, V)>()
     }
 
     fn insert_new(&mut self, key: Key, value: V) {
@@ -140,10 +151,9 @@ impl<V: Default> Table<V> {
     }
 }
 
-/// The length of an arc of the ring of all keys that holds about `keys` of `len` evenly spread ones; at most the ring.
-fn arc_of(keys: usize, len: usize) -> u128 {
-    let ring = (SEGMENTS as u128) << 64;
-    if keys >= len { ring } else { ring / len as u128 * keys as u128 }
+/// The length of an arc of a segment that holds about `keys` of its `used` keys.
+fn arc_of(keys: usize, used: usize) -> u64 {
+    if keys >= used { u64::MAX } else { u64::MAX / used as u64 * keys as u64 }
 }
 
 /// Two tables are equal when they hold the same; how they came to it does not matter.
@@ -251,9 +261,14 @@ impl<V: Default> Segment<V> {
         taken
     }
 
-    /// Shows `forget` every key with a position from `first` to `last` and removes those that it says. Returns how many.
-    fn sweep(&mut self, first: u64, last: u64, forget: &mut impl FnMut(Key, &mut V) -> bool) -> usize {
-        let due = self.due(first, last, forget);
+    /// Shows `forget` every key with a position from `first` to `last` and removes those that it says. Returns how many
+    /// there were, and how many it removed.
+    fn sweep(&mut self, first: u64, last: u64, forget: &mut impl FnMut(Key, &mut V) -> bool) -> (usize, usize) {
+        let mut seen = 0;
+        let due = self.due(first, last, &mut |key, value| {
+            seen += 1;
+            forget(key, value)
+        });
         for key in &due {
             if let Some(slot) = self.find(*key) {
                 self.take(slot);
@@ -262,7 +277,7 @@ impl<V: Default> Segment<V> {
         if !due.is_empty() {
             self.shrink_if_sparse();
         }
-        due.len()
+        (seen, due.len())
     }
 
     /// The keys with a position from `first` to `last` that `forget` says. They lie between the home slots of the two, or
@@ -336,7 +351,7 @@ mod tests {
 
     /// Keys that fall into three segments and few home slots, so that probes run long and wrap around.
     fn crowded(key: u16) -> Key {
-        Key::from_bits((u128::from(key % 3) << 126) | (u128::from(key % 7) << 60) | u128::from(key) + 1)
+        Key::from_bits((u128::from(key % 3) << 126) | (u128::from(key % 7) << 60) | (u128::from(key) + 1))
     }
 
     /// Keys as a hash would spread them.
@@ -430,8 +445,6 @@ mod tests {
         for key in 1..=62_500_u128 {
             table.insert(spread(key), 1_u64);
         }
-        let slots: usize = table.segments.iter().map(|segment| segment.slots.capacity()).sum();
-        let bytes = slots * size_of::<(Key, u64)>();
-        assert!(bytes <= 35 * table.len(), "{} bytes a bucket", bytes / table.len());
+        assert!(table.bytes() <= 35 * table.len(), "{} bytes a bucket", table.bytes() / table.len());
     }
 }

@@ -1,6 +1,6 @@
 //! `tollgate serve`: a node, from its configuration to its last answer.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(4);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs a node.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:
   tollgate serve                                    one node on 127.0.0.1:8080, data in ./tollgate-data
   tollgate serve --config tollgate.yaml             the same, as the file says
@@ -118,11 +118,19 @@ async fn wait_for(stopped: tokio::sync::oneshot::Receiver<()>) {
 }
 
 fn start_log(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A second node in one process, as tests start them, keeps the first one's log.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(log_filter(&config.log))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second node in one process keeps the first one's log.
     drop(log.try_init());
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+/// The filter that `log` asks for: a level is of our own messages, and of the libraries' only warnings are shown.
+fn log_filter(log: &str) -> EnvFilter {
+    let directives = if log.contains(['=', ',']) { log.to_owned() } else { format!("warn,openraft=error,tollgate={log}") };
+    EnvFilter::new(directives)
 }
 
 /// One node is its own cluster so far.

@@ -9,7 +9,7 @@ use tollgate_server::{ReplayArgs, ServeArgs};
 
 /// A rate limiter that never admits more than the limit and answers from memory.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 struct Cli {
     #[command(flatten)]
     connection: Connection,

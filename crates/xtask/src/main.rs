@@ -24,6 +24,8 @@ enum Task {
     Verify,
     /// Format, and apply what the linter suggests.
     Fix,
+    /// Check licences, sources and banned crates, without a network.
+    Deny,
     /// Install what a fresh Debian or Ubuntu machine lacks, then run every test.
     Test,
     /// Measure.
@@ -46,6 +48,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Verify => verify(),
         Task::Fix => fix(),
+        Task::Deny => deny(),
         Task::Test => test(),
         Task::Bench(Bench::Http(args)) => bench::http(&args),
         Task::Bench(Bench::Memory(args)) => memory::memory(&args),
@@ -57,9 +60,13 @@ fn main() -> Result<()> {
 fn verify() -> Result<()> {
     run(cargo(["fmt", "--all", "--check"]))?;
     run(cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
-    run(prepare::cargo_deny()?.args(["--offline", "check", "licenses", "bans", "sources"]))?;
+    deny()?;
     run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     test()
+}
+
+fn deny() -> Result<()> {
+    run(prepare::cargo_deny()?.args(["--offline", "check", "licenses", "bans", "sources"]))
 }
 
 fn fix() -> Result<()> {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::errors::{ClientWriteError, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::vote::RaftLeaderId;
 use openraft::async_runtime::WatchReceiver;
@@ -188,10 +188,15 @@ impl<M: Machine + Sync> Group<M> {
         let (mut metrics, events, group) = (self.raft.metrics(), Arc::clone(&environment.events), self.id.0);
         tokio::spawn(async move {
             while metrics.changed().await.is_ok() {
-                if let Err(fatal) = &metrics.borrow_watched().running_state {
-                    tracing::error!(group, %fatal, "a Raft group has stopped");
-                    events.on(Event::GroupFailed { group });
-                    return;
+                match &metrics.borrow_watched().running_state {
+                    Ok(()) => {}
+                    // We stopped it.
+                    Err(Fatal::Stopped) => return,
+                    Err(fatal) => {
+                        tracing::error!(group, %fatal, "a Raft group has stopped");
+                        events.on(Event::GroupFailed { group });
+                        return;
+                    }
                 }
             }
         });

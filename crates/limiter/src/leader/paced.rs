@@ -48,26 +48,21 @@ impl Desk<'_> {
         if is_new {
             self.claim_room();
         }
-        let arrival = self.keep_arrival(pace, end, arrivals);
+        self.keep_arrival(end, arrivals);
         let spent = SpentAt::Interval { end: refunds.end_in_receipt(key, end) };
-        self.admitted(self.paced_standing(pace, arrival, 0), self.units(), spent)
+        self.admitted(self.paced_standing(pace, end, 0), self.units(), spent)
     }
 
-    /// Remembers that the bucket has spent up to `end`; returns where it then stands.
-    ///
-    /// A bucket that has spent all that was granted stands where a missing one starts and needs no entry. What a ceiling
-    /// leaves over that is not worth one is spent with it. While a grant is under way the entry says what it is worth.
-    fn keep_arrival(&mut self, pace: Pace, end: ShardTime, arrivals: &mut Table<ShardTime>) -> ShardTime {
+    /// Remembers that the bucket has spent up to `end`. One that has spent all that was granted stands where a missing one
+    /// starts and needs no entry, unless a grant is under way: then the entry says what that is worth.
+    fn keep_arrival(&mut self, end: ShardTime, arrivals: &mut Table<ShardTime>) {
         let (limit, key) = (self.ask.limit, self.ask.key);
-        if self.horizon < end && !self.wanted.is_wanted(limit, key) && !self.wanted.is_in_flight(limit, key) {
-            let start = self.granted.start(key);
-            if (0..=pace.interval_ns() / CRUMBS_A_UNIT).contains(&start.since(end)) {
-                arrivals.remove(key);
-                return start;
-            }
+        let is_asked = || self.wanted.is_wanted(limit, key) || self.wanted.is_in_flight(limit, key);
+        if self.horizon < end && self.granted.start(key) == end && !is_asked() {
+            arrivals.remove(key);
+        } else {
+            arrivals.insert(key, end);
         }
-        arrivals.insert(key, end);
-        end
     }
 
     /// Nanoseconds until the request fits; 0 when it fits now.
@@ -109,6 +104,15 @@ impl Desk<'_> {
             reset_after_ns: arrival.since(self.now).max(0),
         }
     }
+}
+
+/// Whether a bucket can do without its entry: because it is whole, or stands where a missing one starts, give or take a
+/// thousandth of a unit of which its client sees nothing.
+pub(super) fn is_spare(pace: Pace, arrival: ShardTime, start: ShardTime, now: ShardTime) -> bool {
+    let is_whole = arrival.max(start) <= now;
+    let lost_ns = start.since(arrival);
+    let is_close = (0..=pace.interval_ns() / CRUMBS_A_UNIT).contains(&lost_ns);
+    is_whole || (is_close && pace.remaining(arrival, now) == pace.remaining(start, now))
 }
 
 /// How many units a single grant holds: what the bucket earns in 20 commits, at least one, at most a tenth of its burst.

@@ -7,18 +7,18 @@ use crate::{PermitId, SpentAt};
 impl Desk<'_> {
     pub(super) fn decide_permit(&mut self, capacity: u64, ttl_ns: i64) -> Decision {
         if let Some(permit) = self.ask.permit.filter(|permit| self.is_out(*permit)) {
-            return self.permitted(capacity, permit);
+            return self.permitted(capacity, ttl_ns, permit);
         }
         if let Some(permit) = self.ask.permit.filter(|permit| self.wanted.is_permit_pending(*permit)) {
             return Decision::Wait(Some(permit));
         }
         if self.ask.cost == 0 {
-            return self.admitted(self.permit_standing(capacity, 0), 0, SpentAt::Nothing);
+            return self.admitted(self.permit_standing(capacity, ttl_ns, 0), 0, SpentAt::Nothing);
         }
         let units = self.units();
         let taken = self.taken().saturating_add(self.ask.ahead);
         if units > capacity.saturating_sub(taken) {
-            return Decision::Denied(self.permit_standing(capacity, self.permit_wait_ns(capacity, ttl_ns)));
+            return Decision::Denied(self.permit_standing(capacity, ttl_ns, self.permit_wait_ns(capacity, ttl_ns)));
         }
         if taken == 0 {
             if !self.options.budget.has_room() {
@@ -28,15 +28,15 @@ impl Desk<'_> {
             self.wanted.count_new_bucket();
         }
         let permit = self.wanted.permit(self.ask.limit, self.ask.key, units, self.now.plus(ttl_ns));
-        if self.needs_grant() { Decision::Wait(Some(permit)) } else { self.permitted(capacity, permit) }
+        if self.needs_grant() { Decision::Wait(Some(permit)) } else { self.permitted(capacity, ttl_ns, permit) }
     }
 
     fn is_out(&self, permit: PermitId) -> bool {
         self.granted.permits(self.ask.key).iter().any(|out| out.id == permit && out.expires > self.now)
     }
 
-    fn permitted(&self, capacity: u64, permit: PermitId) -> Decision {
-        self.admitted(self.permit_standing(capacity, 0), self.units(), SpentAt::Permit(permit))
+    fn permitted(&self, capacity: u64, ttl_ns: i64, permit: PermitId) -> Decision {
+        self.admitted(self.permit_standing(capacity, ttl_ns, 0), self.units(), SpentAt::Permit(permit))
     }
 
     /// Units that are out, and those that will be when the entry in flight commits.
@@ -54,12 +54,14 @@ impl Desk<'_> {
         if pending > 0 { wait_ns.max(ttl_ns) } else { wait_ns.max(1) }
     }
 
-    fn permit_standing(&self, capacity: u64, retry_after_ns: i64) -> Standing {
+    fn permit_standing(&self, capacity: u64, ttl_ns: i64, retry_after_ns: i64) -> Standing {
+        let is_pending = self.wanted.pending_permits(self.ask.limit, self.ask.key) > 0;
+        let pending_ns = if is_pending { ttl_ns } else { 0 };
         Standing {
             limit: capacity,
             remaining: capacity.saturating_sub(self.taken()).saturating_sub(self.ask.ahead),
             retry_after_ns,
-            reset_after_ns: reset_ns(self.granted.permits(self.ask.key), self.now),
+            reset_after_ns: reset_ns(self.granted.permits(self.ask.key), self.now).max(pending_ns),
         }
     }
 }

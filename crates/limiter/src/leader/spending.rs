@@ -1,5 +1,7 @@
 //! What the leader has spent of one limit's buckets.
 
+use std::hint::black_box;
+
 use super::refunds::Refunds;
 use super::wanted::Want;
 use super::{Bucket, LeaderOptions, paced, windowed};
@@ -59,6 +61,24 @@ impl Spending {
         }
     }
 
+    /// Bytes that the buckets take.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Paced(_, arrivals, _) => arrivals.bytes(),
+            Self::Windowed(_, uses) => uses.bytes(),
+            Self::Permitted => 0,
+        }
+    }
+
+    pub(super) fn fetch(&self, key: Key) {
+        match self {
+            Self::Paced(_, arrivals, _) => drop(black_box(arrivals.get(key).is_some())),
+            Self::Windowed(_, uses) => drop(black_box(uses.get(key).is_some())),
+            Self::Permitted => {}
+        }
+    }
+
     pub(super) fn give_back(&mut self, granted: &LimitState, receipt: &Receipt, units: u64, now: ShardTime) {
         match (self, receipt.spent) {
             (Self::Paced(algorithm, arrivals, refunds), SpentAt::Interval { end }) => {
@@ -108,8 +128,8 @@ impl Spending {
         }
     }
 
-    /// Looks at about `keys` buckets and forgets those that are whole and would come back whole: neither is there a right
-    /// that would count as spent, nor is one in flight.
+    /// Looks at about `keys` buckets and forgets those that would come back as they are. Where a right is in flight, or
+    /// granted and not used, it would come back as spent.
     pub(super) fn forget(
         &mut self,
         granted: &LimitState,
@@ -118,8 +138,11 @@ impl Spending {
         is_in_flight: impl Fn(Key) -> bool,
     ) {
         match self {
-            Self::Paced(_, arrivals, refunds) => {
-                arrivals.sweep(keys, |key, arrival| *arrival <= now && granted.start(key) <= now && !is_in_flight(key));
+            Self::Paced(algorithm, arrivals, refunds) => {
+                let Some(pace) = pace_of(algorithm) else { return };
+                arrivals.sweep(keys, |key, arrival| {
+                    paced::is_spare(pace, *arrival, granted.start(key), now) && !is_in_flight(key)
+                });
                 refunds.forget(now, keys, |key| arrivals.get(key).copied().unwrap_or_else(|| granted.start(key)));
             }
             Self::Windowed(algorithm, uses) => {
@@ -134,7 +157,8 @@ impl Spending {
         }
     }
 
-    /// Adds the grants that a bucket needs. It gets an entry, since one without counts what it is granted as spent.
+    /// Adds the grants that a bucket needs. It gets an entry, since one without counts what it is granted as spent, and one
+    /// for which a request waits has its room already.
     pub(super) fn grants_for(
         &mut self,
         grants: &mut Grants,
@@ -151,8 +175,10 @@ impl Spending {
                 let arrival = arrivals.get(key).copied().unwrap_or_else(|| bucket.granted.start(key));
                 let right = bucket.ceiling().unwrap_or(ShardTime::MIN).max(covered);
                 let ceiling = paced::ceiling_for(pace, arrival, want.units, options.commit_ns, now);
-                if ceiling > right {
+                if ceiling > right || want.units > 0 {
                     arrivals.insert(key, arrival);
+                }
+                if ceiling > right {
                     grants.ceilings.push((limit, key, ceiling));
                 }
             }

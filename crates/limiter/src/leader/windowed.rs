@@ -93,9 +93,9 @@ fn units_granted(slices: &[SliceGrant], start: ShardTime) -> u64 {
 /// How many units a single grant holds: what the window's rate allows in 20 commits, at least one, at most a tenth of the window.
 fn units_a_grant(rule: WindowRule, commit_ns: i64) -> u64 {
     let quota = rule.quota();
-    let rate = i128::from(quota.units()) * COMMITS_A_GRANT * i128::from(commit_ns) / i128::from(quota.window_ns());
+    let rate = (i128::from(quota.units()) * COMMITS_A_GRANT).saturating_mul(i128::from(commit_ns));
     let most = (quota.units() / 10).max(1);
-    rate.clamp(1, i128::from(most)) as u64
+    (rate / i128::from(quota.window_ns())).clamp(1, i128::from(most)) as u64
 }
 
 /// The grants that a bucket needs: more in the present slice, in those during which a waiting request may be decided, the

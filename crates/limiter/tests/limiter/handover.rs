@@ -71,7 +71,7 @@ fn bound(algorithm: &Algorithm) -> Option<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_handover_loses_nothing(before in histories(2, 60), steps in histories(1, 120)) {

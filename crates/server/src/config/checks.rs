@@ -27,7 +27,7 @@ pub(super) fn url(field: &str, url: &str, schemes: &[&str]) -> Result<(), FieldE
     if has_host && !url.contains(|character: char| character.is_whitespace() || character.is_control()) {
         Ok(())
     } else {
-        Err(FieldError::new(field, format!("must be a URL that begins with {}", schemes.join(" or "))))
+        Err(FieldError::new(field, format!("must be a URL that begins with one of {}", schemes.join(", "))))
     }
 }
 

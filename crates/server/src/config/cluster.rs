@@ -27,7 +27,7 @@ pub struct Cluster {
     pub join: Option<Address>,
     /// Into how many shards the buckets are cut, 1 to 256; fixed once there is data.
     pub shards: u32,
-    /// On how many nodes each shard is kept, 1 to 7; no more than there are nodes.
+    /// On how many nodes each shard is kept, 1 to 7; on all where there are fewer.
     pub replication: u64,
     /// How far ahead a shard's leader may spend without asking, and what a failover costs at most: 100 ms to 1 min.
     #[serde(deserialize_with = "duration::deserialize")]
@@ -60,7 +60,9 @@ impl Cluster {
     }
 
     pub(super) fn check(&self) -> Result<(), FieldError> {
-        in_range("node", &self.node, &(1..=u64::MAX))?;
+        if self.node == 0 {
+            return Err(FieldError::new("node", "must be at least 1"));
+        }
         in_range("shards", &self.shards, &(1..=MAX_SHARDS))?;
         in_range("replication", &self.replication, &(1..=7))?;
         in_range("horizon_lead", &self.horizon_lead, &(Duration::from_millis(100)..=Duration::from_secs(60)))?;
@@ -82,9 +84,10 @@ impl Cluster {
         let mut taken = BTreeSet::new();
         for (node, address) in &self.nodes {
             let field = format!("nodes.{node}");
-            in_range(&field, node, &(1..=u64::MAX))
-                .map_err(|_| FieldError::new(&field, "is not a node: the first is 1"))?;
             check_reachable(&field, address)?;
+            if *node == 0 {
+                return Err(FieldError::new(field, "is no node: their numbers begin with 1"));
+            }
             if !taken.insert(address) {
                 return Err(FieldError::new(field, "has the address of another node"));
             }

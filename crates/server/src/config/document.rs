@@ -89,7 +89,10 @@ impl Document {
             limit_from_document(document).map_err(|error| within(&path, error)).map(|limit| (path, limit))
         });
         let mut paths = BTreeMap::<LimitName, String>::new();
-        tiers.chain(limits).map(|limit| limit.and_then(|(path, limit)| once(&mut paths, path, limit))).collect()
+        tiers
+            .chain(limits)
+            .map(|limit| limit.and_then(|(path, limit)| only_of_its_name(&mut paths, path, limit)))
+            .collect()
     }
 }
 
@@ -103,7 +106,7 @@ fn tier_error(path: &str, error: FieldError) -> FieldError {
 }
 
 /// Passes `limit` on if it is the first of its name.
-fn once(paths: &mut BTreeMap<LimitName, String>, path: String, limit: Limit) -> Result<Limit, FieldError> {
+fn only_of_its_name(paths: &mut BTreeMap<LimitName, String>, path: String, limit: Limit) -> Result<Limit, FieldError> {
     if let Some(earlier) = paths.get(&limit.name) {
         let problem = format!("is the name of `{earlier}`, too: every tier and limit needs a name of its own");
         return Err(FieldError::new(format!("{path}.name"), problem));

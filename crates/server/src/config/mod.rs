@@ -3,7 +3,7 @@
 //! A wrong setting must never be silent, so everything that is written is checked here, before anything starts, and what
 //! is wrong is told in one line that names the place, the key and what to write instead. Four steps lead to a [`Config`]:
 //!
-//! 1. The file becomes a tree of [`node::Node`]s, each of which knows where it was written (`yaml`).
+//! 1. The file becomes a tree of nodes (`node`), each of which knows where it was written (`yaml`).
 //! 2. Variables and flags replace nodes of that tree (`environment`, `flags`); keys that name a file of a secret are
 //!    replaced by the secret (`secret_file`).
 //! 3. The tree is read into types (`deserializer`, `document`), which refuses unknown keys and wrong types.

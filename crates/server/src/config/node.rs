@@ -107,7 +107,11 @@ impl Node {
     /// Where the value at `path` (`limits[2].rate`) was written; if it is missing, where the nearest above it was.
     pub(super) fn place_of(&self, path: &str) -> &Place {
         let below = match &self.value {
-            Value::Map(entries) => entries.iter().find_map(|(key, node)| Some((node, below_key(path, key)?))),
+            Value::Map(entries) => {
+                let fitting = entries.iter().filter_map(|(key, node)| Some((node, below_key(path, key)?)));
+                // A key may hold a dot: `a.b` fits better than `a`.
+                fitting.min_by_key(|(_, rest)| rest.len())
+            }
             Value::List(elements) => below_index(path).and_then(|(index, rest)| Some((elements.get(index)?, rest))),
             _ => None,
         };

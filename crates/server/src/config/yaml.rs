@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::{Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
 use super::error::{ConfigError, Place};
 use super::node::{Node, Value};
@@ -17,6 +17,9 @@ const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 1_000_000;
 /// Most values that aliases may repeat, so that a short file cannot stand for a long one.
 const MAX_REPEATED: usize = 100_000;
+
+/// Up to here, 2⁵³, every whole number is a float of its own.
+const TWO_POW_53: f64 = 9_007_199_254_740_992.0;
 
 /// Why a text is not YAML.
 pub(super) struct SyntaxError {
@@ -49,10 +52,18 @@ pub(super) fn read_value(place: &Place, text: &str) -> Result<Node, SyntaxError>
 }
 
 fn parse(text: &str) -> Result<Spanned<Raw>, SyntaxError> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError {
-        position: error.location().map(position_of),
-        problem: format!("is not valid YAML: {}", UserMessageFormatter.format_message(error.without_snippet())),
-    })
+    serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| SyntaxError { position: error.location().map(position_of), problem: problem_of(&error) })
+}
+
+fn problem_of(error: &Error) -> String {
+    match error.without_snippet() {
+        Error::DuplicateMappingKey { .. } => "the key is given twice in its map".to_owned(),
+        Error::Budget { .. } => "is too large or nested too deeply".to_owned(),
+        Error::AliasError { error, .. } => problem_of(error),
+        Error::AliasReplayLimitExceeded { .. } => "repeats too much by aliases".to_owned(),
+        other => format!("is not valid YAML: {}", UserMessageFormatter.format_message(other)),
+    }
 }
 
 fn options() -> Options {
@@ -118,31 +129,33 @@ impl<'de> Visitor<'de> for RawVisitor {
         formatter.write_str("a YAML value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Raw, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Raw, E> {
         Ok(Raw::Null)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Raw, E> {
+    fn visit_none<E: de::Error>(self) -> Result<Raw, E> {
         Ok(Raw::Null)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Raw, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Raw, E> {
         Ok(Raw::Bool(value))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Raw, E> {
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Raw, E> {
         Ok(Raw::Unsigned(number))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Raw, E> {
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Raw, E> {
         Ok(u64::try_from(number).map_or(Raw::Signed(number), Raw::Unsigned))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Raw, E> {
-        Ok(Raw::Float(number))
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Raw, E> {
+        // Whoever writes 1e6 means a whole number.
+        let is_whole = (0.0..TWO_POW_53).contains(&number) && number.fract() == 0.0;
+        Ok(if is_whole { Raw::Unsigned(number as u64) } else { Raw::Float(number) })
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Raw, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Raw, E> {
         Ok(Raw::Text(text.to_owned()))
     }
 

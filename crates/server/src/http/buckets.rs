@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use tollgate_api::{BucketAnswer, DEFAULT_PREFIX, Problem, validate_labels, validate_prefix};
 use tollgate_limiter::Limit;
 
 use super::App;
+use super::place::{Name, Pairs};
 use super::respond::{ProblemResponse, acquire_problem, bad_field, millis, not_found};
 
 /// Which bucket a query names.
@@ -59,8 +60,8 @@ fn find(app: &App, name: &str) -> Result<Arc<Limit>, ProblemResponse> {
 )]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Name(name): Name,
+    Pairs(pairs): Pairs,
 ) -> Result<axum::Json<BucketAnswer>, ProblemResponse> {
     let limit = find(&app, &name)?;
     let bucket = BucketName::from_query(&limit, pairs)?;
@@ -94,8 +95,8 @@ pub(super) async fn get(
 )]
 pub(super) async fn reset(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Name(name): Name,
+    Pairs(pairs): Pairs,
 ) -> Result<StatusCode, ProblemResponse> {
     let limit = find(&app, &name)?;
     let bucket = BucketName::from_query(&limit, pairs)?;

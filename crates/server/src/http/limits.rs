@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tollgate_api::{LimitDocument, LimitList, Problem};
@@ -10,6 +10,7 @@ use tollgate_limiter::LimitName;
 
 use super::App;
 use super::body::Json;
+use super::place::Name;
 use super::respond::{ProblemResponse, bad_field, limit_problem, not_found};
 use crate::rules::{document_from_limit, limit_from_document};
 
@@ -30,7 +31,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> axum::Json<LimitList> {
 )]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<axum::Json<LimitDocument>, ProblemResponse> {
     let limits = app.node.limits();
     let (_, limit) = limits.get(&name).ok_or_else(|| unknown(&name))?;
@@ -56,7 +57,7 @@ fn unknown(name: &str) -> ProblemResponse {
 )]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Name(name): Name,
     Json(mut document): Json<LimitDocument>,
 ) -> Result<Response, ProblemResponse> {
     if document.name.is_empty() {
@@ -84,7 +85,7 @@ pub(super) async fn put(
 )]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<StatusCode, ProblemResponse> {
     let known = LimitName::new(name.as_str()).map_err(|_| unknown(&name))?;
     app.node.delete_limit(known).await.map_err(|error| limit_problem(&error))?;

@@ -6,6 +6,7 @@ mod buckets;
 mod limits;
 mod listener;
 mod observe;
+mod place;
 mod respond;
 mod settle;
 

@@ -43,6 +43,11 @@ pub(super) fn not_found(detail: impl Into<String>) -> ProblemResponse {
     ProblemResponse(problem(StatusCode::NOT_FOUND, detail))
 }
 
+/// A request that makes no sense.
+pub(super) fn bad_request(detail: impl Into<String>) -> ProblemResponse {
+    ProblemResponse(problem(StatusCode::BAD_REQUEST, detail))
+}
+
 /// A mistake in `field` of the request.
 pub(super) fn bad_field(field: &str, detail: impl Into<String>) -> ProblemResponse {
     ProblemResponse(problem(StatusCode::BAD_REQUEST, detail).with_field(field))

@@ -1,7 +1,7 @@
 //! Why a replay could not be reported.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::log_line::LineProblem;
 use crate::config::ConfigError;
@@ -69,7 +69,7 @@ impl ReplayError {
     }
 
     /// The file of a log that the system does not give.
-    pub(super) fn unreadable(file: &PathBuf, source: io::Error) -> Self {
+    pub(super) fn unreadable(file: &Path, source: io::Error) -> Self {
         Self::Unreadable { file: file.display().to_string(), source }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Journal {
     pub(super) named: Vec<(u64, LineProblem)>,
     /// Requests with an earlier time than one before them.
     pub(super) out_of_order: u64,
+    /// How much earlier at most, in nanoseconds.
+    pub(super) most_late_ns: i64,
     /// The earliest and the latest time of a request.
     pub(super) span: Option<(ShardTime, ShardTime)>,
     /// Why the log could not be read to its end.
@@ -30,6 +32,7 @@ impl Journal {
         self.lines += 1;
         let (first, last) = self.span.unwrap_or((at, at));
         self.out_of_order += u64::from(at < last);
+        self.most_late_ns = self.most_late_ns.max(last.since(at));
         self.span = Some((first.min(at), last.max(at)));
     }
 

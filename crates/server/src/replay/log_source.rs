@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::path::PathBuf;
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
@@ -30,7 +30,7 @@ impl LogSource {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn open(path: &PathBuf) -> Result<Self, ReplayError> {
+    pub(super) fn open(path: &Path) -> Result<Self, ReplayError> {
         let unreadable = |source| ReplayError::unreadable(path, source);
         if path.as_os_str() == "-" {
             return Self::new(io::stdin(), progress::bar(None)).map_err(unreadable);

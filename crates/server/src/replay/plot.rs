@@ -43,14 +43,11 @@ fn cell(bin: Bin, most: u64, row: u64) -> char {
     let height = eighths.div_ceil(8);
     // However few were denied, they are seen.
     let denied = (bin.denied * ROWS).div_ceil(most).min(height);
-    if row >= height {
-        ' '
-    } else if row + denied >= height {
-        DENIED
-    } else if denied == 0 && row + 1 == height && eighths % 8 > 0 {
-        EIGHTHS[(eighths % 8) as usize]
-    } else {
-        ALLOWED
+    match (eighths.saturating_sub(row * 8), row + denied >= height) {
+        (0, _) => ' ',
+        (_, true) if denied > 0 => DENIED,
+        (left @ 1..8, _) if denied == 0 => EIGHTHS[left as usize],
+        _ => ALLOWED,
     }
 }
 

@@ -30,17 +30,14 @@ fn log(log: &LogReport) -> String {
         text += &format!("damaged after line {}: {damage}; what came before is counted\n", log.lines);
     }
     if log.skipped > 0 {
-        text += &format!("{} of {} lines are not requests and are skipped\n", log.skipped, log.lines);
+        text += &format!("lines skipped, since they are no requests: {} of {}\n", log.skipped, log.lines);
         text.extend(log.skipped_lines.iter().map(|line| format!("  line {}: {}\n", line.line, line.problem)));
-        if log.skipped > log.skipped_lines.len() as u64 {
-            text += "  …\n";
-        }
+        text += if log.skipped > log.skipped_lines.len() as u64 { "  …\n" } else { "" };
     }
     if log.out_of_order > 0 {
-        text += &format!(
-            "{} requests have an earlier time than one before them and count at the time that was reached\n",
-            log.out_of_order
-        );
+        let late = log_time::span(log.most_late_ms.saturating_mul(1_000_000));
+        text += &format!("logged up to {late} late, and counted at the time that was reached: {}\n", log.out_of_order);
+        text += "  sorted by time, the log would have them counted at their own: fewer may be denied\n";
     }
     text
 }
@@ -130,10 +127,8 @@ fn labels(labels: &BTreeMap<String, String>) -> String {
 
 fn compared(first: &TrialReport, second: &TrialReport, difference: &Difference, screen: Screen) -> String {
     let mut text = format!("A  {}: {}\nB  {}: {}\n", first.file, totals(first), second.file, totals(second));
-    text += &format!(
-        "{} requests pass under B only, {} under A only\n\n",
-        difference.newly_allowed, difference.newly_denied
-    );
+    let (second_only, first_only) = (difference.newly_allowed, difference.newly_denied);
+    text += &format!("allowed under A only: {first_only}, under B only: {second_only}\n\n");
     text += &limit_differences(&difference.limits, screen);
     if !difference.keys.is_empty() {
         text += &format!("\nmost changed\n{}", key_differences(&difference.keys, screen));
@@ -166,12 +161,12 @@ fn limit_differences(limits: &[LimitDifference], screen: Screen) -> String {
     let columns = [
         Name("LIMIT"),
         Number("MATCHED A"),
-        Number("B"),
+        Number("MATCHED B"),
         Number("DENIED A"),
-        Number("B"),
+        Number("DENIED B"),
         Number("CHANGE"),
-        Number("SHADOW DENIED A"),
-        Number("B"),
+        Number("SHADOW A"),
+        Number("SHADOW B"),
     ];
     table::render(columns, limits.iter().map(row), screen.is_terminal)
 }
@@ -188,6 +183,7 @@ fn key_differences(keys: &[KeyDifference], screen: Screen) -> String {
             format!("{:+}", key.denied_change),
         ]
     };
-    let columns = [Name("LIMIT"), Name("KEY"), Number("REQUESTS"), Number("DENIED A"), Number("B"), Number("CHANGE")];
+    let columns =
+        [Name("LIMIT"), Name("KEY"), Number("REQUESTS"), Number("DENIED A"), Number("DENIED B"), Number("CHANGE")];
     table::render(columns, keys.iter().map(row), screen.is_terminal)
 }

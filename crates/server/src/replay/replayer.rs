@@ -3,7 +3,7 @@
 //! It knows nothing of logs and reports. It decides as a node does that is asked the same requests at the same times and
 //! whose commits take no time; `tests::live` holds the two against each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tollgate_limiter::{
@@ -13,8 +13,9 @@ use tollgate_limiter::{
 use super::logged_request::LoggedRequest;
 use super::shard::{Asked, Shard};
 
-/// What every logged request costs.
-const COST: u64 = 1;
+/// The most commits that a request waits for, and that are made behind it. One or two are enough for every algorithm; a
+/// node waits for no more than its deadline allows either.
+const MOST_COMMITS: usize = 8;
 
 /// How long a commit is thought to take before one is measured, in nanoseconds: as on a node.
 const FIRST_COMMIT_NS: i64 = 1_000_000;
@@ -75,8 +76,11 @@ pub(super) struct NoRoom;
 impl Replayer {
     /// An engine whose buckets are all whole.
     pub(super) fn new(options: ReplayerOptions) -> Self {
+        // In the order in which a node numbers the limits of its file.
+        let mut in_order = options.limits;
+        in_order.sort_by(|left, right| left.name.cmp(&right.name));
         let mut limits = Limits::default();
-        options.limits.into_iter().for_each(|limit| limits.put(limit));
+        in_order.into_iter().for_each(|limit| limits.put(limit));
         let leader = LeaderOptions {
             horizon_lead_ns: options.horizon_lead_ns,
             commit_ns: FIRST_COMMIT_NS,
@@ -105,6 +109,7 @@ impl Replayer {
         if !allowed && asks.len() > 1 {
             self.give_back(&asks);
         }
+        self.finish(&asks);
         let limits = asks.into_iter().filter_map(ruling_of).collect();
         if has_room { Ok(Ruling { at: self.now, allowed, limits }) } else { Err(NoRoom) }
     }
@@ -117,15 +122,41 @@ impl Replayer {
         }
     }
 
-    /// Asks every shard for all that the request wants of it.
+    /// Asks every shard for all that the request wants of it, and waits for the grants that it needs.
     fn ask_shards(&mut self, asks: &mut [Asked]) {
+        let (now, count) = (self.now, self.shard_count);
         let mut by_shard: BTreeMap<ShardId, Vec<&mut Asked>> = BTreeMap::new();
         for asked in asks {
-            by_shard.entry(asked.matched.key.shard(self.shard_count)).or_default().push(asked);
+            by_shard.entry(asked.matched.key.shard(count)).or_default().push(asked);
         }
-        for (shard, mut asks) in by_shard {
-            self.shards[shard as usize].decide(self.now, COST, &mut asks);
+        by_shard.iter_mut().for_each(|(shard, asks)| self.shard(*shard).decide(now, asks));
+        for _ in 0..MOST_COMMITS {
+            if by_shard.values().flatten().all(|asked| asked.decision.is_some()) {
+                return;
+            }
+            for (shard, asks) in &mut by_shard {
+                self.shard(*shard).complete(now, asks);
+            }
         }
+        by_shard.iter_mut().for_each(|(shard, asks)| self.shard(*shard).decide_alone(now, asks));
+    }
+
+    /// Commits what is left to commit: between two requests of a log there is time for that.
+    fn finish(&mut self, asks: &[Asked]) {
+        let (now, count) = (self.now, self.shard_count);
+        let shards: BTreeSet<ShardId> = asks.iter().map(|asked| asked.matched.key.shard(count)).collect();
+        for shard in shards {
+            let shard = self.shard(shard);
+            for _ in 0..MOST_COMMITS {
+                if !shard.complete(now, &mut []) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn shard(&mut self, shard: ShardId) -> &mut Shard {
+        self.shards.get_mut(shard as usize).expect("a key's shard is below their number, and all are started")
     }
 
     /// Gives back what was taken: all limits are charged or none.
@@ -134,8 +165,9 @@ impl Replayer {
         for receipt in asks.iter().filter_map(receipt_of) {
             by_shard.entry(receipt.key.shard(self.shard_count)).or_default().push(receipt);
         }
+        let now = self.now;
         for (shard, receipts) in by_shard {
-            self.shards[shard as usize].give_back(self.now, &receipts);
+            self.shard(shard).give_back(now, &receipts);
         }
     }
 }

@@ -17,7 +17,12 @@ use super::trial::Trial;
 /// So many keys are named in a report.
 pub(super) const NAMED_KEYS: usize = 10;
 
+/// The most bins of a series: as many as the widest plot has columns.
+const MOST_BINS: usize = 100;
+
 const SCHEMA_VERSION: u32 = 1;
+
+const NANOS_A_MILLISECOND: i64 = 1_000_000;
 
 /// What a replay found.
 #[derive(Debug, Serialize)]
@@ -45,6 +50,8 @@ pub(super) struct LogReport {
     pub(super) skipped_lines: Vec<SkippedLine>,
     /// Requests with an earlier time than one before them, which count at the time that was reached.
     pub(super) out_of_order: u64,
+    /// How much earlier at most, in milliseconds.
+    pub(super) most_late_ms: i64,
     /// The earliest time of a request.
     pub(super) first: Time,
     /// The latest.
@@ -127,9 +134,13 @@ impl Serialize for Time {
 impl Report {
     /// The report of one configuration on the log called `file`.
     pub(super) fn new(file: String, journal: Journal, trial: &Trial) -> Self {
-        let log = LogReport::new(file, journal);
-        let configuration = TrialReport::new(trial);
-        Self { schema_version: SCHEMA_VERSION, log, configuration, against: None, difference: None }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            log: LogReport::new(file, journal),
+            configuration: TrialReport::new(trial),
+            against: None,
+            difference: None,
+        }
     }
 
     /// The same with a second configuration, and how it differs.
@@ -150,6 +161,7 @@ impl LogReport {
             skipped: journal.skipped,
             skipped_lines: journal.named.into_iter().map(skipped).collect(),
             out_of_order: journal.out_of_order,
+            most_late_ms: journal.most_late_ns / NANOS_A_MILLISECOND,
             first: Time(first),
             last: Time(last),
             damage: journal.damage,
@@ -168,7 +180,7 @@ impl TrialReport {
             refused: tally.refused,
             limits: tally.limits.values().map(LimitReport::new).collect(),
             most_denied: most_denied(tally),
-            series: tally.series.clone(),
+            series: tally.series.within(MOST_BINS),
         }
     }
 }

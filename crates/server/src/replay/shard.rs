@@ -1,19 +1,19 @@
 //! One shard of a replay: the state that a group would replicate, and the leader that spends from it.
 //!
-//! A bucket actor of a node drives the same two types. Here its group commits at once and without taking any time, so all
-//! that an actor does between two requests is done when [`Shard::decide`] returns.
+//! A bucket actor of a node drives the same two types, and in the same order: requests are decided, what is due is
+//! proposed, one command at a time, and only who needs a grant waits for its commit. Here the caller says when a command
+//! commits, and no time passes until then.
 
 use tollgate_limiter::{
     Ask, ClockReading, Command, Decision, Leader, LeaderOptions, Limits, Matched, PermitId, Receipt, Shape, ShardTime,
     Stamp, State, Unreplicated,
 };
 
+/// What every logged request costs.
+const COST: u64 = 1;
+
 /// Slots that every decision lets the leader look at, to forget buckets that are whole: as many as on a node.
 const SWEEP_SLOTS_A_REQUEST: usize = 2;
-
-/// The most commits that a request waits for. One is enough for every algorithm; a node waits for no more than its
-/// deadline allows either.
-const MOST_COMMITS: usize = 8;
 
 /// The estimate of the time of a commit moves to what was measured over about so many commits, as on a node.
 const COMMITS_TO_LEARN: i64 = 8;
@@ -22,6 +22,8 @@ const COMMITS_TO_LEARN: i64 = 8;
 pub(super) struct Shard {
     state: State,
     leader: Leader,
+    /// What is proposed and has not committed.
+    in_flight: Option<Command>,
     /// How long a commit is thought to take. It sizes the grants, and begins as on a node.
     commit_ns: i64,
 }
@@ -40,9 +42,9 @@ impl Asked {
         Self { matched, permit: None, decision: None }
     }
 
-    fn ask(&self, cost: u64) -> Ask {
+    fn ask(&self) -> Ask {
         let Matched { id, limit, key } = &self.matched;
-        Ask { limit: *id, key: *key, cost, consistency: limit.consistency, ahead: 0, permit: self.permit }
+        Ask { limit: *id, key: *key, cost: COST, consistency: limit.consistency, ahead: 0, permit: self.permit }
     }
 }
 
@@ -53,7 +55,7 @@ impl Shard {
         let mut state = State::default();
         state.apply(&Command::TakeOver { stamp: stamp(now) });
         let leader = Leader::new(state.leadership(), options);
-        let mut shard = Self { state, leader, commit_ns };
+        let mut shard = Self { state, leader, in_flight: None, commit_ns };
         shard.note_commit();
         let shapes = limits.iter().map(|(id, limit)| Shape { id, algorithm: limit.algorithm }).collect();
         let reshape = shard.leader.reshape(stamp(now), limits.version(), shapes);
@@ -61,18 +63,17 @@ impl Shard {
         shard
     }
 
-    /// Decides what a request of `cost` asks of this shard, all of it at one instant.
-    pub(super) fn decide(&mut self, now: ShardTime, cost: u64, asks: &mut [&mut Asked]) {
-        self.decide_open(now, cost, asks, None);
+    /// Decides what a request asks of this shard, all of it at one instant. What needs a grant stays undecided until
+    /// [`Shard::complete`].
+    pub(super) fn decide(&mut self, now: ShardTime, asks: &mut [&mut Asked]) {
+        self.decide_open(now, asks, None);
         self.leader.forget(&self.state, now, SWEEP_SLOTS_A_REQUEST * asks.len());
-        for _ in 0..MOST_COMMITS {
-            if !self.commit_due(now) {
-                break;
-            }
-            self.decide_open(now, cost, asks, None);
-        }
-        // What has still not got its grant is decided without one, as on a node whose deadline has passed.
-        self.decide_open(now, cost, asks, Some(Unreplicated { nodes: 1 }));
+        self.propose(now);
+    }
+
+    /// Decides without a grant what has still not got one, as a node does when its deadline has passed.
+    pub(super) fn decide_alone(&mut self, now: ShardTime, asks: &mut [&mut Asked]) {
+        self.decide_open(now, asks, Some(Unreplicated { nodes: 1 }));
     }
 
     /// Gives back what was taken for a request that another limit denied.
@@ -81,30 +82,35 @@ impl Shard {
             self.leader.give_back(&self.state, now, receipt, receipt.units);
         }
         self.leader.forget(&self.state, now, SWEEP_SLOTS_A_REQUEST * receipts.len());
-        for _ in 0..MOST_COMMITS {
-            if !self.commit_due(now) {
-                break;
-            }
-        }
+        self.propose(now);
     }
 
-    fn decide_open(&mut self, now: ShardTime, cost: u64, asks: &mut [&mut Asked], alone: Option<Unreplicated>) {
+    /// Commits what is proposed, if anything is, and decides what waited for it. `false` when nothing was proposed.
+    pub(super) fn complete(&mut self, now: ShardTime, asks: &mut [&mut Asked]) -> bool {
+        let Some(command) = self.in_flight.take() else { return false };
+        self.commit(&command);
+        self.leader.granted(&self.state);
+        self.leader.set_commit_ns(self.commit_ns);
+        self.decide_open(now, asks, None);
+        self.propose(now);
+        true
+    }
+
+    fn decide_open(&mut self, now: ShardTime, asks: &mut [&mut Asked], alone: Option<Unreplicated>) {
         for asked in asks.iter_mut().filter(|asked| asked.decision.is_none()) {
-            match self.leader.decide(&self.state, now, &asked.ask(cost), alone) {
+            match self.leader.decide(&self.state, now, &asked.ask(), alone) {
                 Decision::Wait(permit) => asked.permit = permit,
                 decision => asked.decision = Some(decision),
             }
         }
     }
 
-    /// Commits what is due; `false` when nothing is.
-    fn commit_due(&mut self, now: ShardTime) -> bool {
+    /// Proposes what is due, unless something is in flight.
+    fn propose(&mut self, now: ShardTime) {
         self.leader.report(&self.state);
-        let Some(command) = self.leader.proposal(&self.state, stamp(now)) else { return false };
-        self.commit(&command);
-        self.leader.granted(&self.state);
-        self.leader.set_commit_ns(self.commit_ns);
-        true
+        if self.in_flight.is_none() {
+            self.in_flight = self.leader.proposal(&self.state, stamp(now));
+        }
     }
 
     fn commit(&mut self, command: &Command) {

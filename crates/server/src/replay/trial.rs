@@ -29,7 +29,7 @@ impl Trial {
         let config = Config::load(&flags, [])?;
         let options = ReplayerOptions {
             limits: config.limits,
-            shards: u32::try_from(config.cluster.shards).unwrap_or(u32::MAX),
+            shards: config.cluster.shards,
             horizon_lead_ns: nanos(config.cluster.horizon_lead),
             max_buckets: config.max_buckets,
         };

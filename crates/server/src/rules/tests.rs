@@ -54,9 +54,17 @@ fn every_legal_combination_means_what_is_documented() {
     }
 }
 
+/// Expects each document to be refused with its line.
+fn refuses(mistakes: &[(&str, &str)]) {
+    for (yaml, expected) in mistakes {
+        let error = limit_from_document(&document(yaml)).expect_err(yaml);
+        assert_eq!(error.to_string(), *expected, "{yaml}");
+    }
+}
+
 #[test]
-fn a_mistake_names_its_key_and_says_what_to_write() {
-    for (yaml, expected) in [
+fn a_wrong_rate_names_its_key_and_says_what_to_write() {
+    refuses(&[
         ("", "rate: is missing: give `requests_per_minute`, or `rate` and `per`"),
         ("burst_limit: 5", "rate: is missing: give `requests_per_minute`, or `rate` and `per`"),
         ("requests_per_minute: 1, rate: 1", "rate: is given beside `requests_per_minute`: keep one of them"),
@@ -77,6 +85,12 @@ fn a_mistake_names_its_key_and_says_what_to_write() {
             "rate: 1, per: 101w, burst_limit: 999999",
             "burst_limit: would take more than 100 years to refill at this rate",
         ),
+    ]);
+}
+
+#[test]
+fn months_and_calendars_go_with_fixed_windows_only() {
+    refuses(&[
         (
             "rate: 1, per: 1mo",
             "per: has months, which differ in length: write `1mo` with `algorithm: fixed_window` and `calendar: utc`",
@@ -101,11 +115,23 @@ fn a_mistake_names_its_key_and_says_what_to_write() {
             "per: must be `1d`, `1w` or `1mo` with `calendar`",
         ),
         ("algorithm: fixed_window, calendar: utc, rate: 0, per: 1mo", "rate: must be at least 1"),
+    ]);
+}
+
+#[test]
+fn a_window_has_no_burst() {
+    refuses(&[
         (
             "algorithm: sliding_window, rate: 1, per: 1s, burst_limit: 1",
             "burst_limit: has no meaning for a window, which holds its rate: leave it out",
         ),
         ("algorithm: sliding_window, requests_per_minute: 0", "requests_per_minute: must be at least 1"),
+    ]);
+}
+
+#[test]
+fn a_concurrency_limit_has_permits_and_no_rate() {
+    refuses(&[
         (
             "algorithm: concurrency, requests_per_minute: 5",
             "requests_per_minute: has no meaning for `concurrency`: `burst_limit` says how many may be out at once",
@@ -123,11 +149,23 @@ fn a_mistake_names_its_key_and_says_what_to_write() {
         ),
         ("algorithm: concurrency, rate: 1, ttl: 0s", "ttl: must be from 1ms to 7d, for it is how long a permit lives"),
         ("algorithm: concurrency, rate: 1, per: 8d", "per: must be from 1ms to 7d, for it is how long a permit lives"),
+    ]);
+}
+
+#[test]
+fn a_reservation_can_be_settled_for_a_second_to_a_week() {
+    refuses(&[
         ("rate: 1, per: 1s, ttl: 999ms", "ttl: must be from 1s to 7d, for it is how long a reservation can be settled"),
         (
             "rate: 1, per: 1s, ttl: 604801s",
             "ttl: must be from 1s to 7d, for it is how long a reservation can be settled",
         ),
+    ]);
+}
+
+#[test]
+fn labels_and_prefixes_are_those_of_a_request() {
+    refuses(&[
         ("rate: 1, per: 1s, by: [user, user]", "by: names the label `user` twice"),
         ("rate: 1, per: 1s, by: ['us er']", "by: must have label names of 1 to 64 of A-Z a-z 0-9 _ . -"),
         ("rate: 1, per: 1s, match: {'': a}", "match: must have label names of 1 to 64 of A-Z a-z 0-9 _ . -"),
@@ -135,10 +173,7 @@ fn a_mistake_names_its_key_and_says_what_to_write() {
             "rate: 1, per: 1s, prefix: a.b",
             "prefix: must be 1 to 32 of A-Z a-z 0-9 _ - and start with a letter or digit",
         ),
-    ] {
-        let error = limit_from_document(&document(yaml)).expect_err(yaml);
-        assert_eq!(error.to_string(), expected, "{yaml}");
-    }
+    ]);
 }
 
 #[test]

@@ -1,1 +1,8 @@
-
+mod harness;
+mod lines;
+mod live;
+mod plots;
+mod reports;
+mod requests;
+mod sources;
+mod tallies;

@@ -1,0 +1,260 @@
+//! A replayed limit and the same limit live decide identically.
+//!
+//! The same requests go to the engine and to a real node, in one process, whose clock stands still but when a request
+//! comes. Between two requests the node gets to finish what it does behind its answers. Its timers stand still, too, while
+//! it has anything to do, so that a run is the same every time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tollgate_cluster::{Clock, Entropy, Environment, Event, Events, Node, NodeOptions, Request, Verdict};
+use tollgate_limiter::{ClockReading, Limit, ShardTime};
+use tollgate_storage::MemoryStorage;
+
+use super::harness::{limits, sample};
+use crate::replay::arguments::{EndpointStyle, UserSource};
+use crate::replay::log_line::LogLine;
+use crate::replay::log_lines::{LogLines, RawLine};
+use crate::replay::logged_request::{LoggedRequest, Mapping};
+use crate::replay::replayer::{Replayer, ReplayerOptions, Ruling};
+
+const SHARDS: u32 = 4;
+const HORIZON_LEAD: Duration = Duration::from_secs(2);
+const MAX_BUCKETS: u64 = 1_000_000;
+
+/// So many lines of the sample are decided twice.
+const SAMPLE_LINES: usize = 2_000;
+
+/// What was said to a request: whether it may pass, and of each limit whether it let it.
+type Outcome = (bool, Vec<(String, bool)>);
+
+/// A clock that shows what it was set to.
+#[derive(Default)]
+struct HandClock(AtomicI64);
+
+impl HandClock {
+    fn advance_to(&self, at: ShardTime) {
+        self.0.fetch_max(at.nanos(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn read(&self) -> ClockReading {
+        let now = self.0.load(Ordering::SeqCst);
+        ClockReading { mono_ns: now, wall_ns: now, boot: 1 }
+    }
+}
+
+struct FixedEntropy;
+
+impl Entropy for FixedEntropy {
+    fn bits(&self) -> u128 {
+        7
+    }
+}
+
+/// Counts what a node has begun and finished.
+#[derive(Default)]
+struct Work {
+    decided: AtomicUsize,
+    proposed: AtomicUsize,
+    committed: AtomicUsize,
+}
+
+impl Events for Work {
+    fn on(&self, event: Event) {
+        match event {
+            Event::Deciding { requests, .. } => self.decided.fetch_add(requests, Ordering::SeqCst),
+            Event::Proposed { .. } => self.proposed.fetch_add(1, Ordering::SeqCst),
+            Event::Committed { .. } => self.committed.fetch_add(1, Ordering::SeqCst),
+            Event::Degraded { .. } => panic!("a node that can commit decides nothing alone"),
+            _ => 0,
+        };
+    }
+}
+
+/// A node and all that it was asked to do.
+struct Live {
+    node: Node,
+    clock: Arc<HandClock>,
+    work: Arc<Work>,
+    asked: usize,
+}
+
+impl Live {
+    async fn start(limits: Vec<Limit>, at: ShardTime) -> Self {
+        let (clock, work) = (Arc::new(HandClock::default()), Arc::new(Work::default()));
+        clock.advance_to(at);
+        let environment = Environment {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            entropy: Arc::new(FixedEntropy),
+            events: Arc::clone(&work) as Arc<dyn Events>,
+            storage: Arc::new(MemoryStorage::new()),
+        };
+        let options = NodeOptions {
+            node: 1,
+            shards: SHARDS,
+            horizon_lead: HORIZON_LEAD,
+            deadline: Duration::from_secs(3_600),
+            max_buckets: MAX_BUCKETS,
+            limits,
+        };
+        let node = Node::start(options, environment).await.expect("a node in memory starts");
+        let mut live = Self { node, clock, work, asked: 0 };
+        live.settle().await;
+        live
+    }
+
+    async fn decide(&mut self, at: ShardTime, request: &LoggedRequest) -> Outcome {
+        self.clock.advance_to(at);
+        let request = Request {
+            prefix: request.prefix(),
+            endpoint: &request.endpoint,
+            labels: &request.labels,
+            cost: 1,
+            patience: Duration::ZERO,
+        };
+        let verdict = self.node.acquire(&request).await.expect("a node in memory decides");
+        self.asked += verdict.limits.len() + given_back(&verdict);
+        self.settle().await;
+        let limits = verdict.limits.iter().map(|limit| (limit.limit.name.to_string(), limit.allowed));
+        (verdict.allowed, limits.collect())
+    }
+
+    /// Lets the node do all that it was asked to.
+    async fn settle(&mut self) {
+        let done = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+        while done(&self.work.decided) < self.asked || done(&self.work.committed) < done(&self.work.proposed) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How many limits get back what they gave, because another one denied.
+fn given_back(verdict: &Verdict) -> usize {
+    if verdict.allowed { 0 } else { verdict.limits.iter().filter(|limit| limit.allowed).count() }
+}
+
+fn outcome(ruling: &Ruling) -> Outcome {
+    let limits = ruling.limits.iter().map(|limit| (limit.limit.name.to_string(), limit.allowed));
+    (ruling.allowed, limits.collect())
+}
+
+/// Decides all `requests` both ways. Returns how many were denied.
+fn check(yaml: &str, requests: &[(ShardTime, LoggedRequest)]) -> usize {
+    let limits = limits(yaml);
+    let options = ReplayerOptions {
+        limits: limits.clone(),
+        shards: SHARDS,
+        horizon_lead_ns: HORIZON_LEAD.as_nanos() as i64,
+        max_buckets: MAX_BUCKETS,
+    };
+    let mut replayer = Replayer::new(options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let (start, _) = requests[0];
+        let mut live = Live::start(limits, start).await;
+        let mut denied = 0;
+        for (number, (at, request)) in requests.iter().enumerate() {
+            let replayed = outcome(&replayer.decide(*at, request).expect("there is room for all buckets"));
+            assert_eq!(live.decide(*at, request).await, replayed, "request {number} at {at}: {request:?}");
+            denied += usize::from(!replayed.0);
+        }
+        live.node.stop().await;
+        denied
+    })
+}
+
+/// Numbers that look like chance and are the same every time (xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Requests of a few users in whole seconds, as in a log: some at once, some late, a few hours apart now and then.
+fn generated(count: usize) -> Vec<(ShardTime, LoggedRequest)> {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut now_s = 1_431_993_600 - 1_000;
+    let requests = (0..count).map(|_| {
+        now_s += match numbers.below(300) {
+            0 => 7_200,
+            1..150 => 0,
+            step => (step % 4) as i64,
+        };
+        let late_s = if numbers.below(20) == 0 { 5 } else { 0 };
+        let labels = [("user", format!("u{}", numbers.below(7))), ("tier", format!("t{}", numbers.below(3)))];
+        let labels: BTreeMap<_, _> = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let endpoint = ["a", "b", "c", "reports/x"][numbers.below(4) as usize].to_owned();
+        (ShardTime::from_nanos((now_s - late_s) * 1_000_000_000), LoggedRequest { endpoint, labels })
+    });
+    requests.collect()
+}
+
+#[test]
+fn a_replayed_limit_and_the_same_limit_live_decide_identically() {
+    let cases = [
+        ("token bucket", "{name: l, by: [user], requests_per_minute: 6, burst_limit: 3}"),
+        ("fast token bucket", "{name: l, by: [user], rate: 1, per: 1s, burst_limit: 1}"),
+        ("leaky bucket", "{name: l, by: [user], algorithm: leaky_bucket, rate: 1, per: 5s, burst_limit: 4}"),
+        ("sliding window", "{name: l, by: [user], algorithm: sliding_window, rate: 6, per: 1m}"),
+        ("fixed window", "{name: l, by: [user], algorithm: fixed_window, rate: 6, per: 1m}"),
+        ("calendar day", "{name: l, by: [user], algorithm: fixed_window, calendar: utc, rate: 90, per: 1d}"),
+        ("permits", "{name: l, by: [user], algorithm: concurrency, burst_limit: 2, ttl: 20s}"),
+        ("eventual", "{name: l, by: [user], requests_per_minute: 6, burst_limit: 3, consistency: eventual}"),
+    ];
+    for (claim, limit) in cases {
+        let denied = check(&format!("rate_limits: {{}}\nlimits: [{limit}]"), &generated(1_000));
+        assert!((50..950).contains(&denied), "{claim}: both must happen, but {denied} of 1000 were denied");
+    }
+}
+
+#[test]
+fn several_limits_replayed_and_live_take_all_or_none_alike() {
+    let yaml = "
+rate_limits: {t0: {requests_per_minute: 30, burst_limit: 5}}
+limits:
+  - {name: global, rate: 1, per: 1s, burst_limit: 30}
+  - {name: users, by: [user], algorithm: sliding_window, rate: 20, per: 1m}
+  - {name: reports, match: {endpoint: 'reports/*'}, by: [user, tier], algorithm: fixed_window, calendar: utc, rate: 50, per: 1d}
+  - {name: jobs, match: {endpoint: [a, b]}, by: [tier], algorithm: concurrency, burst_limit: 9, ttl: 15s}
+  - {name: leaks, match: {endpoint: c}, by: [user], algorithm: leaky_bucket, rate: 1, per: 3s, burst_limit: 4}
+  - {name: watched, by: [user], requests_per_minute: 2, burst_limit: 1, shadow: true}
+";
+    let denied = check(yaml, &generated(2_000));
+    assert!((200..1_800).contains(&denied), "both must happen, but {denied} of 2000 were denied");
+}
+
+#[test]
+fn a_real_log_replayed_and_live_is_decided_alike() {
+    let Some(path) = sample() else {
+        eprintln!("skipped: the sample of a real log is not at hand");
+        return;
+    };
+    let yaml = "
+rate_limits: {}
+limits:
+  - {name: address, by: [ip], requests_per_minute: 20, burst_limit: 5}
+  - {name: day, by: [user], algorithm: fixed_window, calendar: utc, rate: 40, per: 1d}
+  - {name: global, requests_per_minute: 60, burst_limit: 60}
+  - {name: pages, by: [path], algorithm: sliding_window, rate: 5, per: 10m, shadow: true}
+";
+    let mapping = Mapping { endpoint: EndpointStyle::Path, user: UserSource::Address, fixed: BTreeMap::new() };
+    let mut lines = LogLines::new(std::io::BufReader::new(std::fs::File::open(path).expect("it exists")));
+    let mut requests = Vec::new();
+    while let Some(RawLine::Text(line)) = lines.next().expect("it can be read") {
+        if let Ok(line) = LogLine::parse(&line)
+            && requests.len() < SAMPLE_LINES
+        {
+            requests.push((line.at, mapping.request(&line)));
+        }
+    }
+    assert!(check(yaml, &requests) > 100, "some are denied");
+}
