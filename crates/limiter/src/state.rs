@@ -29,6 +29,9 @@ pub enum Command {
         grants: Grants,
     },
     /// The limits as the shard is to count them from here on. Made by [`crate::Leader::reshape`].
+    ///
+    /// An older leader that is cut off meanwhile counts on as before: it may still spend what it was granted under the old
+    /// limits, beside what the new ones allow.
     Reshape {
         /// The leadership that asks; another one's is void.
         leadership: u64,

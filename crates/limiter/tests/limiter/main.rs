@@ -5,6 +5,7 @@ mod cluster;
 mod extremes;
 mod handover;
 mod history;
+mod in_flight;
 mod memory;
 mod models;
 mod replicas;

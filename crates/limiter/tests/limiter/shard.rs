@@ -62,7 +62,7 @@ impl Shard {
         shard
     }
 
-    fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> Stamp {
         Stamp { at: self.now, reading: ClockReading::default() }
     }
 

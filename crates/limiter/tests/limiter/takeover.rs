@@ -133,7 +133,7 @@ fn step(nodes: usize, focus: Vec<usize>) -> impl Strategy<Value = Step> {
         4 => (node.clone(), 0..20_usize, 1..6_u64).prop_map(|(node, which, units)| Step::Refund { node, which, units }),
         1 => (node.clone(), 0..20_usize, 0..6_u64).prop_map(|(node, which, actual)| Step::Settle { node, which, actual }),
         2 => node.clone().prop_map(|node| Step::Forget { node }),
-        1 => (node, any::<prop::sample::Index>(), 0..6_usize)
+        2 => (node, any::<prop::sample::Index>(), 0..6_usize)
             .prop_map(move |(node, limit, to)| Step::Change { node, limit: *limit.get(&focus), to }),
     ]
 }
@@ -179,7 +179,7 @@ fn found_in(cluster: &Cluster) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 15_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_of_leaders_admits_more_than_the_limits_allow(

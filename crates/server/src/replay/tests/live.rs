@@ -24,6 +24,12 @@ const SHARDS: u32 = 4;
 const HORIZON_LEAD: Duration = Duration::from_secs(2);
 const MAX_BUCKETS: u64 = 1_000_000;
 
+/// A node that still has something to do after its tasks had so many turns will not finish it.
+const MOST_TURNS: usize = 200_000;
+
+/// After so many turns a node that is not done waits for a timer.
+const TURNS_A_PAUSE: usize = 1_000;
+
 /// So many lines of the sample are decided twice.
 const SAMPLE_LINES: usize = 2_000;
 
@@ -56,7 +62,7 @@ impl Entropy for FixedEntropy {
 }
 
 /// Counts what a node has begun and finished.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Work {
     decided: AtomicUsize,
     proposed: AtomicUsize,
@@ -81,10 +87,12 @@ struct Live {
     clock: Arc<HandClock>,
     work: Arc<Work>,
     asked: usize,
+    started: tokio::time::Instant,
 }
 
 impl Live {
     async fn start(limits: Vec<Limit>, at: ShardTime) -> Self {
+        let started = tokio::time::Instant::now();
         let (clock, work) = (Arc::new(HandClock::default()), Arc::new(Work::default()));
         clock.advance_to(at);
         let environment = Environment {
@@ -102,7 +110,7 @@ impl Live {
             limits,
         };
         let node = Node::start(options, environment).await.expect("a node in memory starts");
-        let mut live = Self { node, clock, work, asked: 0 };
+        let mut live = Self { node, clock, work, asked: 0, started };
         live.settle().await;
         live
     }
@@ -126,9 +134,16 @@ impl Live {
     /// Lets the node do all that it was asked to.
     async fn settle(&mut self) {
         let done = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
-        while done(&self.work.decided) < self.asked || done(&self.work.committed) < done(&self.work.proposed) {
+        for turn in 1..=MOST_TURNS {
+            if done(&self.work.decided) == self.asked && done(&self.work.committed) == done(&self.work.proposed) {
+                return;
+            }
             tokio::task::yield_now().await;
+            if turn % TURNS_A_PAUSE == 0 {
+                tokio::time::advance(Duration::from_millis(1)).await;
+            }
         }
+        panic!("the node does not come to rest: {} asked, {:?}", self.asked, self.work);
     }
 }
 
@@ -162,6 +177,7 @@ fn check(yaml: &str, requests: &[(ShardTime, LoggedRequest)]) -> usize {
             assert_eq!(live.decide(*at, request).await, replayed, "request {number} at {at}: {request:?}");
             denied += usize::from(!replayed.0);
         }
+        eprintln!("elapsed {:?}", live.started.elapsed());
         live.node.stop().await;
         denied
     })

@@ -1,0 +1,98 @@
+//! What may happen to a bucket between a proposal and its commit.
+
+use tollgate_limiter::{
+    Algorithm, Applied, Ask, Consistency, Decision, Leader, LimitId, Pace, Quota, Refusal, Standing,
+};
+
+use crate::cluster::{Cluster, key};
+use crate::shard::{Shard, ask, at};
+use crate::takeover::limits;
+
+const SECOND: i64 = 1_000_000_000;
+
+fn hourly() -> Algorithm {
+    Algorithm::TokenBucket(Pace::new(1, 3_600 * SECOND, 10).expect("a legal pace"))
+}
+
+fn decide(shard: &mut Shard, ask: &Ask) -> Decision {
+    shard.leader.decide(&shard.state, shard.now, ask, None)
+}
+
+/// Proposes what is due, lets `meanwhile` happen, then commits it.
+fn commit_after(shard: &mut Shard, meanwhile: impl FnOnce(&mut Leader, &Shard)) {
+    let command = shard.leader.proposal(&shard.state, shard.stamp()).expect("something is due");
+    let mut leader = std::mem::replace(&mut shard.leader, Leader::new(0, shard.options.clone()));
+    meanwhile(&mut leader, shard);
+    shard.leader = leader;
+    assert_eq!(shard.state.apply(&command), Applied::Granted);
+    shard.leader.granted(&shard.state);
+}
+
+#[test]
+fn a_bucket_is_not_forgotten_while_a_grant_for_it_is_in_flight() {
+    let window = Algorithm::FixedWindow(Quota::new(5, 3_600 * SECOND).expect("a legal quota"), None);
+    for algorithm in [hourly(), window] {
+        let mut shard = Shard::of(algorithm, at(SECOND));
+        assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Wait(None));
+        commit_after(&mut shard, |leader, shard| leader.forget(&shard.state, shard.now, usize::MAX));
+        let decision = decide(&mut shard, &ask(key(0)));
+        assert!(matches!(decision, Decision::Admitted(..)), "{algorithm:?}: what was granted counts as spent");
+    }
+}
+
+#[test]
+fn a_request_that_is_decided_again_too_early_waits_for_the_same_permit() {
+    let mut shard = Shard::of(Algorithm::Concurrency { permits: 3, ttl_ns: SECOND }, at(SECOND));
+    let Decision::Wait(Some(permit)) = decide(&mut shard, &ask(key(0))) else { panic!("a permit is committed first") };
+    let waiting = Ask { permit: Some(permit), ..ask(key(0)) };
+    assert_eq!(decide(&mut shard, &waiting), Decision::Wait(Some(permit)));
+    commit_after(&mut shard, |leader, shard| {
+        let decision = leader.decide(&shard.state, shard.now, &waiting, None);
+        assert_eq!(decision, Decision::Wait(Some(permit)));
+    });
+    assert!(matches!(decide(&mut shard, &waiting), Decision::Admitted(Standing { remaining: 2, .. }, _)));
+}
+
+#[test]
+fn a_bucket_that_is_being_reset_spends_nothing_until_that_is_committed() {
+    let mut shard = Shard::of(hourly(), at(SECOND));
+    assert!(shard.acquire(key(0), 10).is_ok());
+    shard.leader.reset(LimitId(0), key(0), shard.now);
+    assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Wait(None));
+    let eventual = Ask { consistency: Consistency::Eventual, ..ask(key(1)) };
+    assert!(matches!(decide(&mut shard, &eventual), Decision::Admitted(..)));
+    commit_after(&mut shard, |leader, shard| {
+        assert_eq!(leader.decide(&shard.state, shard.now, &ask(key(0)), None), Decision::Wait(None));
+    });
+    assert!(shard.acquire(key(0), 10).is_ok());
+    shard.crash();
+    assert!(shard.acquire(key(0), 1).is_err(), "what was spent after the reset is known to all");
+}
+
+#[test]
+fn nothing_is_spent_by_an_old_pace_while_a_new_one_is_in_flight() {
+    let mut cluster = Cluster::new(&[0], &limits(), SECOND);
+    let mut faster = limits();
+    faster[0].1 = Algorithm::TokenBucket(Pace::new(100, SECOND, 10).expect("a legal pace"));
+    cluster.acquire(0, LimitId(0), 0, 1);
+    cluster.settle_down(0);
+    cluster.reshape(0, &faster);
+    cluster.now = cluster.now.plus(SECOND);
+    cluster.acquire(0, LimitId(0), 0, 10);
+    cluster.settle_down(0);
+    cluster.acquire(0, LimitId(0), 0, 9);
+    cluster.settle_down(0);
+    let admitted: u64 = cluster.admissions().iter().map(|admission| admission.units).sum();
+    assert_eq!(admitted, 1 + 10);
+}
+
+#[test]
+fn nothing_is_proposed_while_a_change_is_in_flight() {
+    let mut shard = Shard::of(hourly(), at(SECOND));
+    assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Wait(None));
+    let command = shard.leader.reshape(shard.stamp(), shard.state.limits_version() + 1, Vec::new());
+    assert_eq!(shard.leader.proposal(&shard.state, shard.stamp()), None);
+    shard.state.apply(&command);
+    assert!(shard.leader.follow(&shard.state));
+    assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Refused(Refusal::UnknownLimit));
+}
