@@ -348,11 +348,16 @@ impl Leader {
         });
     }
 
-    /// Tells the budget how many buckets this shard holds. A bucket that stands both in the leader's memory and in the
-    /// state counts twice, as it takes the memory twice.
+    /// Tells the budget how many buckets this shard holds.
+    ///
+    /// Nearly every bucket of a limit that stands in the one table stands in the other, or nearly none does: those of a slow pace
+    /// stand in the state alone, those of a fast one in the leader's memory, and what spends ahead in both. So the
+    /// longer table counts; where a limit is used both ways, up to half of its buckets are not counted.
     pub fn report(&mut self, state: &State) {
-        let spent: usize = self.limits.values().map(Spending::len).sum();
-        let holding = (spent + state.granted_buckets()) as u64 + self.wanted.new_buckets();
+        let held = |(id, spending): (&LimitId, &Spending)| {
+            state.limit(*id).map_or(0, crate::state::LimitState::buckets).max(spending.len())
+        };
+        let holding = self.limits.iter().map(held).sum::<usize>() as u64 + self.wanted.new_buckets();
         self.options.budget.replace(self.holding, holding);
         self.holding = holding;
     }

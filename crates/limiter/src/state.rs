@@ -169,7 +169,7 @@ impl State {
 
     /// Buckets that hold a grant.
     pub fn granted_buckets(&self) -> usize {
-        self.limits.values().map(|limit| limit.granted.len()).sum()
+        self.limits.values().map(LimitState::buckets).sum()
     }
 
     /// Bytes that the grants of all buckets take.
@@ -302,6 +302,11 @@ impl LimitState {
             carried: ShardTime::MIN,
             granted: Granted::none(&algorithm),
         }
+    }
+
+    /// Buckets that hold a grant.
+    pub(crate) fn buckets(&self) -> usize {
+        self.granted.len()
     }
 
     /// Where a bucket starts of which the leader knows nothing: all that was ever granted counts as spent.

@@ -71,6 +71,7 @@ struct Work {
 
 impl Events for Work {
     fn on(&self, event: Event) {
+        eprintln!("LEV {event:?}");
         match event {
             Event::Deciding { requests, .. } => self.decided.fetch_add(requests, Ordering::SeqCst),
             Event::Proposed { .. } => self.proposed.fetch_add(1, Ordering::SeqCst),
