@@ -94,12 +94,19 @@ pub(crate) struct BucketState {
     reshape_waiters: Vec<oneshot::Sender<()>>,
     /// When the proposal in flight was made, in monotonic nanoseconds; one at a time.
     proposed_mono_ns: Option<i64>,
-    /// What is left of a handover.
-    handover: Option<(std::vec::IntoIter<Command>, oneshot::Sender<()>)>,
+    /// The leadership is being handed over.
+    handover: Option<Handover>,
     commit_ns: i64,
     /// When the timer for the next queued turn is set.
     turn_timer: Option<ShardTime>,
     overdue_timer: bool,
+}
+
+/// The end of a leadership.
+struct Handover {
+    /// What is left to be committed; `None` until what is in flight has committed.
+    commands: Option<std::vec::IntoIter<Command>>,
+    done: oneshot::Sender<()>,
 }
 
 /// A request that is not answered yet.
@@ -273,9 +280,9 @@ impl BucketState {
                 return None;
             }
             then(self, &mut leader, state, now);
+            let proposal = self.due_unless_busy(&mut leader, state, stamp);
             leader.report(state);
-            let free = self.proposed_mono_ns.is_none() && self.handover.is_none();
-            Some(if free { self.due(&mut leader, state, stamp) } else { None })
+            Some(proposal)
         });
         match proposal {
             // Another leader has taken over: whoever still waits here has to ask there.
@@ -288,11 +295,26 @@ impl BucketState {
         }
     }
 
-    /// The command that is to be proposed next.
+    /// The command that is to be proposed next, if one can be.
+    fn due_unless_busy(&mut self, leader: &mut Leader, state: &State, stamp: Stamp) -> Option<Command> {
+        if self.proposed_mono_ns.is_some() || self.handover.is_some() {
+            return None;
+        }
+        let command = self.due(leader, state, stamp);
+        if command.is_some() || self.pending.is_empty() {
+            return command;
+        }
+        // What they waited for is not due any more, because something was given back: decided again, they pass or ask anew.
+        self.decide_pending(leader, state, stamp.at);
+        self.due(leader, state, stamp)
+    }
+
+    /// The command that is due.
     fn due(&mut self, leader: &mut Leader, state: &State, stamp: Stamp) -> Option<Command> {
         let limits = Arc::clone(&self.limits.borrow());
-        if limits.version() != state.limits_version() {
-            return Some(reshape_to(&limits, state, stamp));
+        if limits.version() > state.limits_version() {
+            let shapes = limits.iter().map(|(id, limit)| Shape { id, algorithm: limit.algorithm }).collect();
+            return Some(leader.reshape(stamp, limits.version(), shapes));
         }
         let command = leader.proposal(state, stamp)?;
         self.acks.append(&mut self.next_acks);
@@ -337,13 +359,16 @@ impl BucketState {
         use tollgate_limiter::Applied as Shard;
         match applied {
             Applied::Shard(Shard::TookOver(leadership)) => self.took_over(leadership),
-            Applied::Shard(Shard::Granted | Shard::Reshaped(_)) if self.handover.is_some() => self.go_on_handing_over(),
+            Applied::Shard(Shard::Granted) if self.leader.is_none() => self.go_on_handing_over(),
             Applied::Shard(Shard::Granted) => self.granted(),
             Applied::Shard(Shard::Reshaped(_)) => self.reshaped(),
             Applied::Shard(Shard::HandedOver) => self.handed_over(),
             Applied::Shard(Shard::Stale) | Applied::Nothing | Applied::Cluster(_) => {
                 self.myself.stop(Some("another leadership has begun".to_owned()));
             }
+        }
+        if self.leader.is_some() && self.handover.is_some() {
+            self.begin_handing_over();
         }
     }
 
@@ -390,12 +415,6 @@ impl BucketState {
     fn tick(&mut self) {
         self.with_leader(|_, leader, state, now| leader.forget(state, now, SWEEP_SLOTS_A_TICK));
     }
-}
-
-/// The command by which a shard counts by `limits`.
-fn reshape_to(limits: &Limits, state: &State, stamp: Stamp) -> Command {
-    let shapes = limits.iter().map(|(id, limit)| Shape { id, algorithm: limit.algorithm }).collect();
-    Command::Reshape { leadership: state.leadership(), stamp, version: limits.version(), shapes }
 }
 
 /// Requests.
@@ -557,29 +576,35 @@ impl BucketState {
 
 /// The end of the leadership.
 impl BucketState {
-    /// Stops spending and has the group grant exactly what was spent, then ends the leadership.
-    fn hand_over(&mut self, reply: oneshot::Sender<()>) {
-        let stamp = self.stamp();
-        let group = Arc::clone(&self.group);
-        match self.leader.take() {
-            Some(mut leader) => {
-                let commands = group.state().read(|state| {
-                    let follows = leader.follow(state);
-                    follows.then(|| leader.hand_over(state, stamp, HANDOVER_CHUNK))
-                });
-                self.handover = Some((commands.unwrap_or_default().into_iter(), reply));
-                if self.proposed_mono_ns.is_none() {
-                    self.go_on_handing_over();
-                }
-            }
-            None => {
-                reply.send(()).ok();
-            }
+    /// Proposes nothing more, and when what is in flight has committed, hands over.
+    fn hand_over(&mut self, done: oneshot::Sender<()>) {
+        if self.leader.is_none() {
+            done.send(()).ok();
+            return;
+        }
+        self.handover = Some(Handover { commands: None, done });
+        if self.proposed_mono_ns.is_none() {
+            self.begin_handing_over();
         }
     }
 
+    /// Stops spending and has the group grant exactly what was spent, then ends the leadership.
+    fn begin_handing_over(&mut self) {
+        let stamp = self.stamp();
+        let Some(mut leader) = self.leader.take() else { return };
+        let commands = self.group.state().read(|state| {
+            let follows = leader.follow(state);
+            follows.then(|| leader.hand_over(state, stamp, HANDOVER_CHUNK))
+        });
+        if let Some(handover) = &mut self.handover {
+            handover.commands = Some(commands.unwrap_or_default().into_iter());
+        }
+        self.go_on_handing_over();
+    }
+
     fn go_on_handing_over(&mut self) {
-        match self.handover.as_mut().and_then(|(commands, _)| commands.next()) {
+        let commands = self.handover.as_mut().and_then(|handover| handover.commands.as_mut());
+        match commands.and_then(Iterator::next) {
             Some(command) => self.propose(command),
             None => self.handed_over(),
         }
@@ -588,8 +613,8 @@ impl BucketState {
     fn handed_over(&mut self) {
         self.environment.events.on(Event::HandedOver { shard: self.shard });
         self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::committed);
-        if let Some((_, reply)) = self.handover.take() {
-            reply.send(()).ok();
+        if let Some(handover) = self.handover.take() {
+            handover.done.send(()).ok();
         }
         self.myself.stop(Some("handed over".to_owned()));
     }

@@ -179,7 +179,7 @@ fn found_in(cluster: &Cluster) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 15_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_of_leaders_admits_more_than_the_limits_allow(

@@ -57,9 +57,6 @@ pub enum ReplayError {
     /// The report cannot be written.
     #[error("cannot write the report: {0}")]
     Write(#[from] io::Error),
-    /// The bound of an internal format was exceeded.
-    #[error("cannot encode the report: {0}")]
-    Encode(#[from] serde_json::Error),
 }
 
 impl ReplayError {

@@ -69,7 +69,7 @@ fn run_to(args: &ReplayArgs, screen: Screen, out: &mut impl Write) -> Result<(),
     replay.read(source).map_err(|source| ReplayError::unreadable(&args.log, source))?;
     let report = replay.into_report(args.log.display().to_string())?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         out.write_all(rendering::render(&report, screen).as_bytes())?;

@@ -67,7 +67,6 @@ impl Shard {
     /// [`Shard::complete`].
     pub(super) fn decide(&mut self, now: ShardTime, asks: &mut [&mut Asked]) {
         self.decide_open(now, asks, None);
-        eprintln!("REV {:p} Deciding {}", self, asks.len());
         self.leader.forget(&self.state, now, SWEEP_SLOTS_A_REQUEST * asks.len());
         self.propose(now);
     }
@@ -82,7 +81,6 @@ impl Shard {
         for receipt in receipts {
             self.leader.give_back(&self.state, now, receipt, receipt.units);
         }
-        eprintln!("REV {:p} Deciding {}", self, receipts.len());
         self.leader.forget(&self.state, now, SWEEP_SLOTS_A_REQUEST * receipts.len());
         self.propose(now);
     }
@@ -90,7 +88,6 @@ impl Shard {
     /// Commits what is proposed, if anything is, and decides what waited for it. `false` when nothing was proposed.
     pub(super) fn complete(&mut self, now: ShardTime, asks: &mut [&mut Asked]) -> bool {
         let Some(command) = self.in_flight.take() else { return false };
-        eprintln!("REV {:p} Committed", self);
         self.commit(&command);
         self.leader.granted(&self.state);
         self.leader.set_commit_ns(self.commit_ns);
@@ -113,7 +110,6 @@ impl Shard {
         self.leader.report(&self.state);
         if self.in_flight.is_none() {
             self.in_flight = self.leader.proposal(&self.state, stamp(now));
-            if self.in_flight.is_some() { eprintln!("REV {:p} Proposed", self); }
         }
     }
 

@@ -77,7 +77,10 @@ async fn ask(mut stream: TcpStream, user: Arc<AtomicU64>, users: u64, until: Ins
     while Instant::now() < until {
         let user = user.fetch_add(1, Ordering::Relaxed) % users;
         let body = format!(r#"{{"endpoint":"users","labels":{{"user":"user{user:010}","tier":"enterprise"}}}}"#);
-        let head = format!("POST /v1/acquire HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n", body.len());
+        let length = body.len();
+        let head = format!(
+            "POST /v1/acquire HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
         let asked = Instant::now();
         stream.write_all((head + &body).as_bytes()).await?;
         read_answer(&mut stream, &mut buffer).await?;

@@ -1,8 +1,12 @@
 //! A replayed limit and the same limit live decide identically.
 //!
 //! The same requests go to the engine and to a real node, in one process, whose clock stands still but when a request
-//! comes. Between two requests the node gets to finish what it does behind its answers. Its timers stand still, too, while
-//! it has anything to do, so that a run is the same every time.
+//! comes. Between two requests the node gets to finish what it does behind its answers. Its timers stand still, too, but
+//! where it waits for one, so that a run is the same every time.
+//!
+//! One thing is left to chance on a node: beyond the horizon a bucket may be rounded up, by at most a thousandth of a unit,
+//! and when depends on whether a commit or a refund comes first. With one limit there are no refunds, so those runs go
+//! beyond the horizon; runs with several limits stay within it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +25,16 @@ use crate::replay::logged_request::{LoggedRequest, Mapping};
 use crate::replay::replayer::{Replayer, ReplayerOptions, Ruling};
 
 const SHARDS: u32 = 4;
-const HORIZON_LEAD: Duration = Duration::from_secs(2);
+
+/// The default. Slow buckets reach beyond it and need ceilings.
+const SHORT_LEAD: Duration = Duration::from_secs(2);
+
+/// Longer than any bucket of the tests reaches, so that none needs a ceiling.
+const LONG_LEAD: Duration = Duration::from_secs(600);
+
+/// How often a node looks after its buckets. A run beyond the horizon must be over before, in the time of its timers.
+const TICK: Duration = Duration::from_secs(1);
+
 const MAX_BUCKETS: u64 = 1_000_000;
 
 /// A node that still has something to do after its tasks had so many turns will not finish it.
@@ -71,7 +84,6 @@ struct Work {
 
 impl Events for Work {
     fn on(&self, event: Event) {
-        eprintln!("LEV {event:?}");
         match event {
             Event::Deciding { requests, .. } => self.decided.fetch_add(requests, Ordering::SeqCst),
             Event::Proposed { .. } => self.proposed.fetch_add(1, Ordering::SeqCst),
@@ -92,7 +104,7 @@ struct Live {
 }
 
 impl Live {
-    async fn start(limits: Vec<Limit>, at: ShardTime) -> Self {
+    async fn start(limits: Vec<Limit>, horizon_lead: Duration, at: ShardTime) -> Self {
         let started = tokio::time::Instant::now();
         let (clock, work) = (Arc::new(HandClock::default()), Arc::new(Work::default()));
         clock.advance_to(at);
@@ -105,7 +117,7 @@ impl Live {
         let options = NodeOptions {
             node: 1,
             shards: SHARDS,
-            horizon_lead: HORIZON_LEAD,
+            horizon_lead,
             deadline: Duration::from_secs(3_600),
             max_buckets: MAX_BUCKETS,
             limits,
@@ -159,26 +171,28 @@ fn outcome(ruling: &Ruling) -> Outcome {
 }
 
 /// Decides all `requests` both ways. Returns how many were denied.
-fn check(yaml: &str, requests: &[(ShardTime, LoggedRequest)]) -> usize {
+fn check(yaml: &str, horizon_lead: Duration, requests: &[(ShardTime, LoggedRequest)]) -> usize {
     let limits = limits(yaml);
     let options = ReplayerOptions {
         limits: limits.clone(),
         shards: SHARDS,
-        horizon_lead_ns: HORIZON_LEAD.as_nanos() as i64,
+        horizon_lead_ns: horizon_lead.as_nanos() as i64,
         max_buckets: MAX_BUCKETS,
     };
     let mut replayer = Replayer::new(options);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let (start, _) = requests[0];
-        let mut live = Live::start(limits, start).await;
+        let mut live = Live::start(limits, horizon_lead, start).await;
         let mut denied = 0;
         for (number, (at, request)) in requests.iter().enumerate() {
             let replayed = outcome(&replayer.decide(*at, request).expect("there is room for all buckets"));
             assert_eq!(live.decide(*at, request).await, replayed, "request {number} at {at}: {request:?}");
             denied += usize::from(!replayed.0);
         }
-        eprintln!("elapsed {:?}", live.started.elapsed());
+        let is_over_in_time = live.started.elapsed() < TICK;
+        assert!(is_over_in_time || horizon_lead == LONG_LEAD, "the node has rounded buckets up in its own time");
         live.node.stop().await;
         denied
     })
@@ -223,13 +237,13 @@ fn a_replayed_limit_and_the_same_limit_live_decide_identically() {
         ("leaky bucket", "{name: l, by: [user], algorithm: leaky_bucket, rate: 1, per: 5s, burst_limit: 4}"),
         ("sliding window", "{name: l, by: [user], algorithm: sliding_window, rate: 6, per: 1m}"),
         ("fixed window", "{name: l, by: [user], algorithm: fixed_window, rate: 6, per: 1m}"),
-        ("calendar day", "{name: l, by: [user], algorithm: fixed_window, calendar: utc, rate: 90, per: 1d}"),
+        ("calendar day", "{name: l, by: [user], algorithm: fixed_window, calendar: utc, rate: 30, per: 1d}"),
         ("permits", "{name: l, by: [user], algorithm: concurrency, burst_limit: 2, ttl: 20s}"),
         ("eventual", "{name: l, by: [user], requests_per_minute: 6, burst_limit: 3, consistency: eventual}"),
     ];
     for (claim, limit) in cases {
-        let denied = check(&format!("rate_limits: {{}}\nlimits: [{limit}]"), &generated(1_000));
-        assert!((50..950).contains(&denied), "{claim}: both must happen, but {denied} of 1000 were denied");
+        let denied = check(&format!("rate_limits: {{}}\nlimits: [{limit}]"), SHORT_LEAD, &generated(500));
+        assert!((25..475).contains(&denied), "{claim}: both must happen, but {denied} of 500 were denied");
     }
 }
 
@@ -245,7 +259,7 @@ limits:
   - {name: leaks, match: {endpoint: c}, by: [user], algorithm: leaky_bucket, rate: 1, per: 3s, burst_limit: 4}
   - {name: watched, by: [user], requests_per_minute: 2, burst_limit: 1, shadow: true}
 ";
-    let denied = check(yaml, &generated(2_000));
+    let denied = check(yaml, LONG_LEAD, &generated(2_000));
     assert!((200..1_800).contains(&denied), "both must happen, but {denied} of 2000 were denied");
 }
 
@@ -273,5 +287,5 @@ limits:
             requests.push((line.at, mapping.request(&line)));
         }
     }
-    assert!(check(yaml, &requests) > 100, "some are denied");
+    assert!(check(yaml, LONG_LEAD, &requests) > 100, "some are denied");
 }

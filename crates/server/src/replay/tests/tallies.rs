@@ -58,8 +58,7 @@ fn a_bucket_too_many_is_refused_as_on_a_node_and_charges_nothing() {
     let yaml = "{rate_limits: {}, limits: [
         {name: all, algorithm: fixed_window, rate: 2, per: 1d},
         {name: users, by: [user], algorithm: fixed_window, rate: 1, per: 1d}]}";
-    // A bucket of a window stands both in the state and in the memory of the leader.
-    let mut replayer = replayer(yaml, 4);
+    let mut replayer = replayer(yaml, 2);
     let mut allowed = |user| replayer.decide(at_s(0), &request(user)).map(|ruling| ruling.allowed);
     assert_eq!([allowed("a"), allowed("b"), allowed("a")], [Ok(true), Err(NoRoom), Ok(false)]);
 }
