@@ -48,8 +48,9 @@ fn cargo(arguments: &[&str]) -> String {
 
 /// What each of our crates depends on, tests and benchmarks left out.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps", "--offline"]))
-        .expect("cargo prints JSON");
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps", "--offline"]))
+            .expect("cargo prints JSON");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let packages = metadata["packages"].as_array().expect("there are packages");
     let used = |package: &Value| -> BTreeSet<String> {

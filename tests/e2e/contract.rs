@@ -155,12 +155,14 @@ async fn metrics_are_as_long_with_many_buckets_as_with_few() {
     node.acquire("first").await;
     let names = |text: &str| -> Vec<String> {
         let series = text.lines().filter(|line| !line.starts_with('#'));
-        let mut names: Vec<_> = series.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect();
+        let mut names: Vec<_> =
+            series.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect();
         names.sort();
         names
     };
     let before = names(&node.metrics().await);
-    let requests: Vec<_> = (0..1_000).map(|user| json!({"endpoint": "e", "labels": {"user": user.to_string()}})).collect();
+    let requests: Vec<_> =
+        (0..1_000).map(|user| json!({"endpoint": "e", "labels": {"user": user.to_string()}})).collect();
     assert_eq!(node.post("/v1/acquire_many", json!({"requests": requests})).await.status, 200);
     let after = node.metrics().await;
     assert_eq!(names(&after), before);

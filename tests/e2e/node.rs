@@ -112,11 +112,6 @@ impl Node {
         Home::new().start()
     }
 
-    /// Starts a node with this configuration.
-    pub(crate) fn with_config(yaml: &str) -> Self {
-        Home::with_config(yaml).start()
-    }
-
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Response {
         let url = format!("{}{path}", self.url);
         self.client.request(method, url).body(body).send().await.expect("the node answers")

@@ -90,8 +90,14 @@ async fn what_was_never_given_cannot_be_settled() {
     let other = Node::start();
     other.put_limit("only", json!({"by": ["user"], "rate": 10, "per": "1h"})).await;
     let foreign = reserve(&other, 1).await.body["reservation"].clone();
-    for (reservation, status) in [(json!("x"), 404), (json!("AAAA"), 404), (foreign, 404), (json!(""), 400), (json!(7), 400)] {
+    for (reservation, status) in
+        [(json!("x"), 404), (json!("AAAA"), 404), (foreign, 404), (json!(""), 400), (json!(7), 400)]
+    {
         let answer = settle(&node, &reservation, 0).await;
-        assert_eq!((answer.status, &answer.body["field"]), (status, &json!("reservation")), "{reservation}: {answer:?}");
+        assert_eq!(
+            (answer.status, &answer.body["field"]),
+            (status, &json!("reservation")),
+            "{reservation}: {answer:?}"
+        );
     }
 }

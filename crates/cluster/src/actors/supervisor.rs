@@ -75,17 +75,7 @@ impl Actor for SupervisorActor {
     ) -> Result<SupervisorState, ActorProcessingErr> {
         let SupervisorArgs { shards, limits, settings, environment } = args;
         let (replicas, buckets, next) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(SupervisorState {
-            shards,
-            limits,
-            settings,
-            environment,
-            myself,
-            replicas,
-            buckets,
-            next,
-            stopping: false,
-        })
+        Ok(SupervisorState { shards, limits, settings, environment, myself, replicas, buckets, next, stopping: false })
     }
 
     async fn post_start(
@@ -150,8 +140,7 @@ impl SupervisorState {
 
     async fn start_replica(&mut self, shard: ShardId) -> Result<(), ActorProcessingErr> {
         let Hosted { group, .. } = self.hosted(shard)?;
-        let args =
-            ReplicaArgs { shard, group, supervisor: self.myself.clone(), environment: self.environment.clone() };
+        let args = ReplicaArgs { shard, group, supervisor: self.myself.clone(), environment: self.environment.clone() };
         let replica = ReplicaActor::spawn(args).await?;
         self.replicas.insert(replica.get_id(), shard);
         Ok(())

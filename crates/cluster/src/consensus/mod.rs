@@ -55,7 +55,7 @@ pub(crate) enum Command {
 }
 
 /// What applying a command did.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Applied {
     /// Raft's own entries do nothing of ours.
     Nothing,

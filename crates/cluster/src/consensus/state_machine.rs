@@ -119,7 +119,10 @@ impl<M: Machine> StateMachine<M> {
 
     async fn save(&self, meta: &SnapshotMeta, data: Vec<u8>) -> io::Result<()> {
         let bytes = data.len();
-        self.storage.save_snapshot(self.group, Snapshot { meta: encode(meta), data }).await.map_err(io::Error::other)?;
+        self.storage
+            .save_snapshot(self.group, Snapshot { meta: encode(meta), data })
+            .await
+            .map_err(io::Error::other)?;
         self.events.on(Event::SnapshotSaved { group: self.group.0, bytes });
         Ok(())
     }

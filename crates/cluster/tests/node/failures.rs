@@ -16,7 +16,10 @@ async fn a_bucket_actor_that_fails_is_started_anew_from_committed_state() {
         assert!(fixture.acquire("a", 1).await.allowed);
     }
     fixture.recorder.panic_next.store(true, Ordering::SeqCst);
-    assert!(fixture.try_acquire("a", 1, Duration::ZERO).await.is_err(), "the request that met the failure has no answer");
+    assert!(
+        fixture.try_acquire("a", 1, Duration::ZERO).await.is_err(),
+        "the request that met the failure has no answer"
+    );
     let admitted = loop {
         // Until the new actor has taken over, nobody answers.
         if let Ok(verdict) = fixture.try_acquire("a", 1, Duration::ZERO).await {

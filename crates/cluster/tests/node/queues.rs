@@ -35,12 +35,10 @@ async fn a_leaky_bucket_lets_requests_through_in_order_at_its_pace() {
     while let Ok(one) = order.try_recv() {
         seen.push(one);
     }
-    assert_eq!(seen.iter().map(|(number, allowed, _)| (*number, *allowed)).collect::<Vec<_>>(), [
-        (0, true),
-        (1, true),
-        (2, true),
-        (3, true)
-    ]);
+    assert_eq!(
+        seen.iter().map(|(number, allowed, _)| (*number, *allowed)).collect::<Vec<_>>(),
+        [(0, true), (1, true), (2, true), (3, true)]
+    );
     for pair in seen.windows(2) {
         let apart = pair[1].2 - pair[0].2;
         assert!(apart >= Duration::from_millis(95), "two passed {apart:?} apart");

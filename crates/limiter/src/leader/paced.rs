@@ -30,12 +30,13 @@ impl Desk<'_> {
         let (key, now) = (self.ask.key, self.now);
         let known = arrivals.get(key).copied();
         let arrival = known.unwrap_or_else(|| self.granted.start(key));
-        let wait_ns = self.paced_wait_ns(pace, passing, arrival);
+        let wait_ns = self.paced_wait_ns(pace, passing, arrival, self.units());
         if wait_ns > 0 {
             return Decision::Denied(self.paced_standing(pace, arrival, wait_ns));
         }
         if self.ask.cost == 0 {
-            return self.admitted(self.paced_standing(pace, arrival, 0), 0, SpentAt::Nothing);
+            let one_ns = self.paced_wait_ns(pace, passing, arrival, 1);
+            return self.admitted(self.paced_standing(pace, arrival, one_ns), 0, SpentAt::Nothing);
         }
         let end = pace.end(arrival, now, self.units());
         let is_new = known.is_none() && self.granted.ceiling(key).is_none();
@@ -65,16 +66,16 @@ impl Desk<'_> {
         }
     }
 
-    /// Nanoseconds until the request fits; 0 when it fits now.
-    fn paced_wait_ns(&self, pace: Pace, passing: Passing, arrival: ShardTime) -> i64 {
+    /// Nanoseconds until `units` fit; 0 when they fit now.
+    fn paced_wait_ns(&self, pace: Pace, passing: Passing, arrival: ShardTime, units: u64) -> i64 {
         let now = self.now;
         let queued = pace.end(arrival, now, self.ask.ahead);
         let wait_ns = match passing {
-            Passing::WithinBurst => pace.wait_ns(pace.end(queued, now, self.units()), now),
-            Passing::OneByOne if self.ask.cost == 0 => 0,
+            Passing::WithinBurst => pace.wait_ns(pace.end(queued, now, units), now),
+            Passing::OneByOne if units == 0 => 0,
             Passing::OneByOne => queued.since(now),
         };
-        if self.ask.ahead > 0 && self.ask.cost > 0 { wait_ns.max(1) } else { wait_ns }
+        if self.ask.ahead > 0 && units > 0 { wait_ns.max(1) } else { wait_ns }
     }
 
     /// Whether the leader has the right to spend up to `end`; asks for more before that runs out. A bucket that earns no

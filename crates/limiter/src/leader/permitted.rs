@@ -12,13 +12,18 @@ impl Desk<'_> {
         if let Some(permit) = self.ask.permit.filter(|permit| self.wanted.is_permit_pending(*permit)) {
             return Decision::Wait(Some(permit));
         }
+        let taken = self.taken().saturating_add(self.ask.ahead);
         if self.ask.cost == 0 {
-            return self.admitted(self.permit_standing(capacity, ttl_ns, 0), 0, SpentAt::Nothing);
+            let one_ns = if taken < capacity { 0 } else { self.permit_wait_ns(capacity, ttl_ns, 1) };
+            return self.admitted(self.permit_standing(capacity, ttl_ns, one_ns), 0, SpentAt::Nothing);
         }
         let units = self.units();
-        let taken = self.taken().saturating_add(self.ask.ahead);
         if units > capacity.saturating_sub(taken) {
-            return Decision::Denied(self.permit_standing(capacity, ttl_ns, self.permit_wait_ns(capacity, ttl_ns)));
+            return Decision::Denied(self.permit_standing(
+                capacity,
+                ttl_ns,
+                self.permit_wait_ns(capacity, ttl_ns, units),
+            ));
         }
         if taken == 0 {
             if !self.options.budget.has_room() {
@@ -46,9 +51,9 @@ impl Desk<'_> {
     }
 
     /// When enough permits will have returned by themselves; those in flight do in one lifetime.
-    fn permit_wait_ns(&self, capacity: u64, ttl_ns: i64) -> i64 {
+    fn permit_wait_ns(&self, capacity: u64, ttl_ns: i64, units: u64) -> i64 {
         let (limit, key) = (self.ask.limit, self.ask.key);
-        let units = self.units().saturating_add(self.ask.ahead);
+        let units = units.saturating_add(self.ask.ahead);
         let pending = self.wanted.pending_permits(limit, key);
         let wait_ns = wait_ns(self.granted.permits(key), capacity, pending, units, self.now);
         if pending > 0 { wait_ns.max(ttl_ns) } else { wait_ns.max(1) }

@@ -32,10 +32,11 @@ impl Desk<'_> {
     fn decide_on(&mut self, rule: WindowRule, used: &mut WindowUse, is_new: bool) -> Decision {
         let (cost, units, now) = (self.ask.cost, self.units(), self.now);
         used.prune(rule, now);
-        if cost == 0 {
-            return self.admitted(self.windowed_standing(rule, used, 0), 0, SpentAt::Nothing);
-        }
         let ahead = self.ask.ahead;
+        if cost == 0 {
+            let one_ns = used.wait_ns(rule, ahead.saturating_add(1), now).max(i64::from(ahead > 0));
+            return self.admitted(self.windowed_standing(rule, used, one_ns), 0, SpentAt::Nothing);
+        }
         let wait_ns = used.wait_ns(rule, units.saturating_add(ahead), now).max(i64::from(ahead > 0));
         if wait_ns > 0 || units > rule.quota().units() {
             return Decision::Denied(self.windowed_standing(rule, used, wait_ns.max(1)));

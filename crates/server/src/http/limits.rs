@@ -83,10 +83,7 @@ pub(super) async fn put(
         (status = 503, description = "It could not be committed", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    Name(name): Name,
-) -> Result<StatusCode, ProblemResponse> {
+pub(super) async fn delete(State(app): State<Arc<App>>, Name(name): Name) -> Result<StatusCode, ProblemResponse> {
     let known = LimitName::new(name.as_str()).map_err(|_| unknown(&name))?;
     app.node.delete_limit(known).await.map_err(|error| limit_problem(&error))?;
     Ok(StatusCode::NO_CONTENT)
