@@ -158,7 +158,7 @@ impl MetaState {
         let group = Arc::clone(&self.group);
         tokio::spawn(async move {
             let limits = group.state().read(|state| state.limits().len()) as u64;
-            group.compact(limits * SNAPSHOT_BYTES_A_LIMIT).await;
+            group.compact(limits * SNAPSHOT_BYTES_A_LIMIT, false).await;
         });
     }
 }

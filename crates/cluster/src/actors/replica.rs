@@ -93,12 +93,6 @@ impl ReplicaState {
         let group = Arc::clone(&self.group);
         let state_bytes = group.state().read(State::granted_buckets) as u64 * SNAPSHOT_BYTES_A_BUCKET;
         let asked = self.environment.storage.groups_to_purge().contains(&group.id());
-        tokio::spawn(async move {
-            if asked {
-                group.snapshot().await;
-            } else {
-                group.compact(state_bytes).await;
-            }
-        });
+        tokio::spawn(async move { group.compact(state_bytes, asked).await });
     }
 }

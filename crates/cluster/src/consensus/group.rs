@@ -22,6 +22,13 @@ use crate::environment::{Environment, Event};
 /// a restart reads little, and snapshots cost no more writing than the log itself.
 const SNAPSHOT_LOG_BYTES: u64 = 4 << 20;
 
+/// A log that has not grown by this much since it was purged is not worth another snapshot, even if the storage asks for one.
+const WORTH_A_SNAPSHOT_BYTES: u64 = 64 << 10;
+
+/// Entries that stay in the log behind a snapshot, for a replica that is only a little behind. An entry may hold thousands of
+/// grants, so more of them would keep the storage asking for room.
+const KEPT_ENTRIES: u64 = 16;
+
 /// How often a proposal is tried again that met its own leadership just after the election, before Raft knew of it.
 const ELECTION_RETRIES: u32 = 50;
 
@@ -169,15 +176,16 @@ impl<M: Machine + Sync> Group<M> {
         }
     }
 
-    /// Takes a snapshot if the log has grown enough, so that its beginning can be purged.
-    pub(crate) async fn compact(&self, state_bytes: u64) {
-        if self.log.bytes_since_purge() > SNAPSHOT_LOG_BYTES.max(state_bytes) {
+    /// Takes a snapshot if the log has grown enough, so that its beginning can be purged; earlier if the storage asks for room.
+    pub(crate) async fn compact(&self, state_bytes: u64, asked: bool) {
+        let grown = self.log.bytes_since_purge();
+        let enough = if asked { WORTH_A_SNAPSHOT_BYTES } else { SNAPSHOT_LOG_BYTES.max(state_bytes) };
+        if grown > enough {
             self.snapshot().await;
         }
     }
 
-    /// Takes a snapshot.
-    pub(crate) async fn snapshot(&self) {
+    async fn snapshot(&self) {
         if let Err(error) = self.raft.trigger().snapshot().await {
             tracing::warn!(group = %self.id, %error, "no snapshot was taken");
         }
@@ -234,7 +242,7 @@ fn config() -> Config {
         election_timeout_min: 300,
         election_timeout_max: 600,
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 500,
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
         enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
         ..Config::default()
