@@ -222,6 +222,8 @@ impl Router {
         // An actor that fails drops its replies.
         let answer = answer.await.map_err(|_| AcquireError::Unavailable)?;
         match answer.outcome {
+            // A limit in shadow keeps nobody out, whatever becomes of it.
+            _ if matched.limit.shadow => Ok(Taken { matched, answer }),
             Outcome::Unavailable => Err(AcquireError::Unavailable),
             Outcome::Refused(Refusal::NoRoom) => Err(AcquireError::NoRoom),
             Outcome::Refused(Refusal::NeverFits { capacity }) => {

@@ -46,6 +46,15 @@ async fn a_limit_in_shadow_counts_and_reports_but_never_denies() {
 }
 
 #[tokio::test]
+async fn a_cost_that_never_fits_a_limit_in_shadow_passes() {
+    let shadow = Limit { shadow: true, ..limit("shadow", token_bucket(1, HOUR, 2)) };
+    let fixture = Fixture::start(vec![shadow, limit("real", token_bucket(1, HOUR, 5))]).await;
+    let verdict = fixture.acquire("a", 4).await;
+    assert!(verdict.allowed);
+    assert_eq!(remaining(&verdict), [("real".to_owned(), 1)]);
+}
+
+#[tokio::test]
 async fn a_reservation_over_several_limits_is_settled_in_all() {
     let limits = vec![
         limit("user", token_bucket(1, HOUR, 10)),
