@@ -9,7 +9,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tollgate_limiter::{Key, Limit, LimitName, Limits, Matched, Receipt, Refusal, SettleError, ShardTime, Standing};
 
-use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, SettleFailure, Unavailable, Work};
+use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFailure, Unavailable, Work};
 use crate::reservation::{Part, Reservation};
 
 /// A request to pass.
@@ -214,15 +214,9 @@ impl Router {
             on_unavailable: matched.limit.on_unavailable,
             patience_ns: i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX),
         };
-        let inbox = self.inbox(matched.key);
-        if !inbox.is_served() {
-            return Err(AcquireError::Unavailable);
-        }
-        let answer = inbox.ask(|reply| Work::Acquire(acquire, reply))?;
-        // An actor that fails drops its replies.
-        let answer = answer.await.map_err(|_| AcquireError::Unavailable)?;
+        let answer = self.ask(matched.key, |reply| Work::Acquire(acquire, reply)).await?;
         match answer.outcome {
-            // A limit in shadow keeps nobody out, whatever becomes of it.
+            // A limit in shadow keeps nobody out, whatever its bucket answers.
             _ if matched.limit.shadow => Ok(Taken { matched, answer }),
             Outcome::Unavailable => Err(AcquireError::Unavailable),
             Outcome::Refused(Refusal::NoRoom) => Err(AcquireError::NoRoom),
@@ -248,12 +242,7 @@ impl Router {
 
     /// Makes one bucket whole.
     pub(crate) async fn reset(&self, matched: &Matched) -> Result<(), AcquireError> {
-        let inbox = self.inbox(matched.key);
-        if !inbox.is_served() {
-            return Err(AcquireError::Unavailable);
-        }
-        let done = inbox.ask(|reply| Work::Reset(matched.id, matched.key, reply))?;
-        Ok(done.await.map_err(|_| AcquireError::Unavailable)??)
+        Ok(self.ask(matched.key, |reply| Work::Reset(matched.id, matched.key, reply)).await??)
     }
 
     /// Settles every part of a reservation.
@@ -262,12 +251,8 @@ impl Router {
     pub(crate) async fn settle(&self, reservation: &Reservation, actual: u64) -> Result<(), SettleReservationError> {
         let settlements = reservation.settlements(actual);
         let results: Vec<_> = join_all(settlements.map(|settlement| async move {
-            let inbox = self.inbox(settlement.receipt.key);
-            if !inbox.is_served() {
-                return Err(SettleFailure::Unavailable(Unavailable));
-            }
-            let done = inbox.ask(|reply| Work::Settle(settlement, reply)).map_err(|_| Unavailable)?;
-            done.await.unwrap_or(Err(SettleFailure::Unavailable(Unavailable)))
+            let asked = self.ask(settlement.receipt.key, |reply| Work::Settle(settlement, reply)).await;
+            asked.unwrap_or(Err(SettleFailure::Unavailable(Unavailable)))
         }))
         .await;
         if results.contains(&Err(SettleFailure::Unavailable(Unavailable))) {
@@ -279,6 +264,16 @@ impl Router {
         });
         let any_done = results.iter().any(Result::is_ok);
         refusal.filter(|_| !any_done).map_or(Ok(()), |refusal| Err(refusal.into()))
+    }
+
+    /// Asks the actor of the bucket's shard for something, and waits for its answer.
+    async fn ask<T>(&self, key: Key, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, AcquireError> {
+        let inbox = self.inbox(key);
+        if !inbox.is_served() {
+            return Err(AcquireError::Unavailable);
+        }
+        // An actor that fails drops its replies.
+        inbox.ask(work)?.await.map_err(|_| AcquireError::Unavailable)
     }
 
     fn inbox(&self, key: Key) -> &Inbox {
