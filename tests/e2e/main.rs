@@ -1,12 +1,15 @@
 //! The real binary, driven from outside as its users drive it.
 
 mod node;
+#[path = "../../crates/storage/tests/storage/small_disk.rs"]
+mod small_disk;
 
 mod bad_input;
 mod command_line;
 mod contract;
 mod crashes;
 mod data_directory;
+mod disks;
 mod first_minutes;
 mod reload;
 mod reservations;

@@ -31,12 +31,22 @@ pub(crate) struct Node {
     pub(crate) home: Home,
 }
 
-/// A folder with a node's data and configuration.
-pub(crate) struct Home(TempDir);
+/// A folder with a node's configuration, and where its data is.
+pub(crate) struct Home {
+    folder: TempDir,
+    data: PathBuf,
+}
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self(TempDir::new().expect("a temporary folder can be made"))
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let data = folder.path().join("data");
+        Self { folder, data }
+    }
+
+    /// With its data somewhere else.
+    pub(crate) fn with_data(data: PathBuf) -> Self {
+        Self { data, ..Self::new() }
     }
 
     pub(crate) fn with_config(yaml: &str) -> Self {
@@ -50,15 +60,15 @@ impl Home {
     }
 
     pub(crate) fn config(&self) -> PathBuf {
-        self.0.path().join("tollgate.yaml")
+        self.folder.path().join("tollgate.yaml")
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.data.clone()
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     fn command(&self) -> Command {

@@ -35,7 +35,12 @@ const fn configuration() -> Configuration<LittleEndian, Fixint, Limit<MAX_DECODE
 
 /// Encodes a value.
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    encode_into(value, Vec::new())
+}
+
+/// Encodes a value into `bytes`, which are empty and have room for it.
+pub(crate) fn encode_into(value: &impl Serialize, mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.push(VERSION);
     bincode::serde::encode_into_std_write(value, &mut bytes, configuration())
         .expect("our own types encode, and memory takes every byte");
     bytes

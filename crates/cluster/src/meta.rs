@@ -112,6 +112,12 @@ impl consensus::Machine for ClusterState {
             consensus::Command::Shard(_) => consensus::Applied::Nothing,
         }
     }
+
+    fn encoded_bytes(&self) -> usize {
+        /// Names, patterns and figures.
+        const BYTES_A_LIMIT: usize = 256;
+        self.limits().len() * BYTES_A_LIMIT
+    }
 }
 
 impl fmt::Display for Command {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tollgate_limiter::{ShardId, State};
+use tollgate_limiter::ShardId;
 
 use super::{ShardGroup, SupervisorMsg};
 use crate::consensus::LeadershipWatch;
@@ -12,9 +12,6 @@ use crate::environment::Environment;
 
 /// How often the replica looks whether its log should be shortened.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What a bucket takes in a snapshot, about.
-const SNAPSHOT_BYTES_A_BUCKET: u64 = 32;
 
 #[derive(Debug)]
 pub(crate) enum ReplicaMsg {
@@ -91,8 +88,7 @@ impl ReplicaState {
     /// Shortens the log if it has grown, or if the storage asks for it.
     fn compact(&self) {
         let group = Arc::clone(&self.group);
-        let state_bytes = group.state().read(State::granted_buckets) as u64 * SNAPSHOT_BYTES_A_BUCKET;
         let asked = self.environment.storage.groups_to_purge().contains(&group.id());
-        tokio::spawn(async move { group.compact(state_bytes, asked).await });
+        tokio::spawn(async move { group.compact(asked).await });
     }
 }

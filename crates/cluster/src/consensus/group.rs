@@ -10,6 +10,7 @@ use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::vote::RaftLeaderId;
 use openraft::{BasicNode, Config, ServerState, SnapshotPolicy, WatchChangeHandle};
+use tokio::sync::Semaphore;
 use tollgate_storage::GroupId;
 
 use super::log_store::LogStore;
@@ -41,6 +42,8 @@ pub(crate) struct GroupOptions {
     pub(crate) node: NodeId,
     /// The voters when the group is founded. One that is alone elects itself at once.
     pub(crate) voters: BTreeMap<NodeId, String>,
+    /// One permit for all groups of the node: a snapshot is a copy of the state, and one at a time is enough of them.
+    pub(crate) snapshots: Arc<Semaphore>,
 }
 
 /// Why a group could not start.
@@ -79,12 +82,12 @@ pub(crate) struct Group<M: Machine + Sync> {
 impl<M: Machine + Sync> Group<M> {
     /// Opens the group, founds it if it is new, and takes part in it.
     pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, StartError> {
-        let GroupOptions { id, node, voters } = options;
+        let GroupOptions { id, node, voters, snapshots } = options;
         let unreadable = |source| StartError::Storage { group: id, source };
         let storage = Arc::clone(&environment.storage);
         let log = LogStore::open(Arc::clone(&storage), id).await.map_err(unreadable)?;
         let (clock, events) = (Arc::clone(&environment.clock), Arc::clone(&environment.events));
-        let machine = StateMachine::<M>::open(storage, id, clock, events).await.map_err(unreadable)?;
+        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots).await.map_err(unreadable)?;
         check_complete(id, environment, &machine)?;
         let state = machine.state();
         let failed = |reason: String| StartError::Raft { group: id, reason };
@@ -177,7 +180,8 @@ impl<M: Machine + Sync> Group<M> {
     }
 
     /// Takes a snapshot if the log has grown enough, so that its beginning can be purged; earlier if the storage asks for room.
-    pub(crate) async fn compact(&self, state_bytes: u64, asked: bool) {
+    pub(crate) async fn compact(&self, asked: bool) {
+        let state_bytes = self.state.read(M::encoded_bytes) as u64;
         let grown = self.log.bytes_since_purge();
         let enough = if asked { WORTH_A_SNAPSHOT_BYTES } else { SNAPSHOT_LOG_BYTES.max(state_bytes) };
         if grown > enough {

@@ -12,8 +12,8 @@ mod network;
 mod state_machine;
 
 use std::fmt;
-use std::io::Cursor;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tollgate_limiter as limiter;
 
@@ -43,15 +43,15 @@ pub(crate) type Vote = openraft::alias::VoteOf<Raft>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<Raft>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<Raft>;
 /// A snapshot's state, encoded.
-pub(crate) type SnapshotData = Cursor<Vec<u8>>;
+pub(crate) type SnapshotData = Bytes;
 
-/// A command in the log of any group.
+/// A command in the log of any group. Boxed, because openraft's rings of thousands of commands hold it in place.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Command {
     /// Of a shard's group.
-    Shard(limiter::Command),
+    Shard(Box<limiter::Command>),
     /// Of group 0.
-    Cluster(meta::Command),
+    Cluster(Box<meta::Command>),
 }
 
 /// What applying a command did.
@@ -68,10 +68,12 @@ pub(crate) enum Applied {
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shard(limiter::Command::TakeOver { .. }) => f.write_str("take over"),
-            Self::Shard(limiter::Command::Grant { .. }) => f.write_str("grant"),
-            Self::Shard(limiter::Command::Reshape { version, .. }) => write!(f, "reshape to version {version}"),
-            Self::Shard(limiter::Command::HandOver { .. }) => f.write_str("hand over"),
+            Self::Shard(command) => match command.as_ref() {
+                limiter::Command::TakeOver { .. } => f.write_str("take over"),
+                limiter::Command::Grant { .. } => f.write_str("grant"),
+                limiter::Command::Reshape { version, .. } => write!(f, "reshape to version {version}"),
+                limiter::Command::HandOver { .. } => f.write_str("hand over"),
+            },
             Self::Cluster(command) => write!(f, "{command}"),
         }
     }

@@ -1,8 +1,9 @@
 //! A group's replicated state, applied and kept as openraft wants it.
 
-use std::io::{self, Cursor};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::alias::SnapshotOf;
 use openraft::entry::RaftEntry;
@@ -10,17 +11,21 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tollgate_limiter::ClockReading;
 use tollgate_storage::{GroupId, Snapshot, Storage};
 
 use super::{Applied, Command, LogId, Raft, SnapshotData, SnapshotMeta, StoredMembership};
-use crate::codec::{decode, encode};
+use crate::codec::{decode, encode, encode_into};
 use crate::environment::{Clock, Event, Events};
 
 /// A deterministic state that commands change.
 pub(crate) trait Machine: Clone + Default + DeserializeOwned + Send + Serialize + 'static {
     /// Applies the next command of the log.
     fn apply(&mut self, command: &Command) -> Applied;
+
+    /// About how many bytes a snapshot of it takes.
+    fn encoded_bytes(&self) -> usize;
 }
 
 /// A machine, and how far in the log it is.
@@ -78,6 +83,8 @@ pub(crate) struct StateMachine<M> {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn Events>,
+    /// One permit for all groups of the node.
+    snapshots: Arc<Semaphore>,
     state: Arc<Replicated<M>>,
 }
 
@@ -88,6 +95,7 @@ impl<M> Clone for StateMachine<M> {
             storage: Arc::clone(&self.storage),
             clock: Arc::clone(&self.clock),
             events: Arc::clone(&self.events),
+            snapshots: Arc::clone(&self.snapshots),
             state: Arc::clone(&self.state),
         }
     }
@@ -100,11 +108,12 @@ impl<M: Machine> StateMachine<M> {
         group: GroupId,
         clock: Arc<dyn Clock>,
         events: Arc<dyn Events>,
+        snapshots: Arc<Semaphore>,
     ) -> io::Result<Self> {
         let snapshot = storage.load_snapshot(group).await.map_err(io::Error::other)?;
         let position = snapshot.map_or_else(|| Ok(Position::default()), |snapshot| decode(&snapshot.data))?;
         let state = Arc::new(Replicated::new(position, clock.read()));
-        Ok(Self { group, storage, clock, events, state })
+        Ok(Self { group, storage, clock, events, snapshots, state })
     }
 
     /// The state, to read.
@@ -117,7 +126,7 @@ impl<M: Machine> StateMachine<M> {
         self.state.position().applied
     }
 
-    async fn save(&self, meta: &SnapshotMeta, data: Vec<u8>) -> io::Result<()> {
+    async fn save(&self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
         let bytes = data.len();
         self.storage
             .save_snapshot(self.group, Snapshot { meta: encode(meta), data })
@@ -132,13 +141,14 @@ impl<M: Machine + Sync> RaftSnapshotBuilder<Raft> for StateMachine<M> {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Raft, SnapshotData>, io::Error> {
+        let _turn = self.snapshots.acquire().await.map_err(io::Error::other)?;
         // Copied under the lock and encoded outside it: a copy of the tables takes a millisecond where encoding takes a hundred.
         let position = self.state.position().clone();
         let meta = SnapshotMeta { last_log_id: position.applied, last_membership: position.membership.clone() };
-        let data = encode(&position);
+        let data = Bytes::from(encode_into(&position, Vec::with_capacity(position.machine.encoded_bytes())));
         drop(position);
         self.save(&meta, data.clone()).await?;
-        Ok(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Cursor::new(data) })
+        Ok(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: data })
     }
 }
 
@@ -171,9 +181,8 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
-        let data = snapshot.into_inner();
-        let position: Position<M> = decode(&data)?;
-        self.save(meta, data).await?;
+        let position: Position<M> = decode(&snapshot)?;
+        self.save(meta, snapshot).await?;
         *self.state.position() = position;
         *self.state.applied_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.read();
         Ok(())
@@ -184,6 +193,6 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
             return Ok(None);
         };
         let meta = decode(&saved.meta)?;
-        Ok(Some(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Cursor::new(saved.data) }))
+        Ok(Some(SnapshotOf::<Raft, SnapshotData> { meta, snapshot: saved.data }))
     }
 }

@@ -142,7 +142,7 @@ fn start_keeper(
     // The note is not waited for: without it a lost snapshot would go unnoticed, and no more.
     let note_saved = move |group, generation| drop(log.write(LogBatch::snapshot_saved(group, generation)));
     let keeper = SnapshotKeeper { store: opened.store, shared: Arc::clone(shared), retry_interval, note_saved };
-    let serve = move |requests, stop_signal| keeper.serve(requests, &stop_signal);
+    let serve = move |requests, stop_signal| keeper.serve(&requests, &stop_signal);
     Worker::start("tollgate-snap", snapshot_keeper::QUEUE_LIMIT, Part::Snapshots, Arc::clone(shared), serve)
 }
 

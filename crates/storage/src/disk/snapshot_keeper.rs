@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::data_directory::DataDirectory;
@@ -19,6 +18,9 @@ use crate::{GroupId, Promise, Snapshot, StorageError, StorageHealth};
 /// Requests that may wait, each with a snapshot in memory: twice the groups of a node. Beyond it callers get
 /// [`StorageError::Overloaded`].
 pub(super) const QUEUE_LIMIT: usize = 34;
+
+/// How long the store stays open when nobody uses it: what sled holds in memory for it exceeds its cache by far.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// What the keeper is asked to do.
 #[derive(Debug)]
@@ -61,24 +63,10 @@ pub(super) fn open(directory: &DataDirectory, options: &DiskOptions) -> Result<O
 }
 
 fn try_open(path: &Path, options: &DiskOptions) -> Result<(SnapshotStore, BTreeMap<GroupId, u64>), StoreError> {
-    let mut store = open_when_released(path, options.snapshot_cache_bytes)?;
+    let mut store = SnapshotStore::open(path, options.snapshot_cache_bytes)?;
     let generations = store.generations()?;
     File::open(path)?.sync_all()?;
     Ok((store, generations))
-}
-
-/// sled's own threads may hold its files for a moment after the database was closed, even in this process. No other
-/// process can: the data directory is locked.
-fn open_when_released(path: &Path, cache_bytes: u64) -> Result<SnapshotStore, StoreError> {
-    const TRIES: u32 = 100;
-    const PAUSE: Duration = Duration::from_millis(20);
-    for _ in 1..TRIES {
-        match SnapshotStore::open(path, cache_bytes) {
-            Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::Other => thread::park_timeout(PAUSE),
-            opened => return opened,
-        }
-    }
-    SnapshotStore::open(path, cache_bytes)
 }
 
 fn open_error(path: &Path, error: StoreError) -> OpenError {
@@ -100,13 +88,15 @@ pub(super) struct SnapshotKeeper<NoteSaved> {
 
 impl<NoteSaved: Fn(GroupId, u64)> SnapshotKeeper<NoteSaved> {
     /// Serves requests until their queue ends.
-    pub(super) fn serve(mut self, requests: Receiver<SnapshotRequest>, stop_signal: &StopSignal) {
-        for request in requests {
-            match request {
-                SnapshotRequest::Save { group, snapshot, promise } => {
+    pub(super) fn serve(mut self, requests: &Receiver<SnapshotRequest>, stop_signal: &StopSignal) {
+        loop {
+            match requests.recv_timeout(IDLE) {
+                Ok(SnapshotRequest::Save { group, snapshot, promise }) => {
                     promise.resolve(self.save(group, &snapshot, stop_signal));
                 }
-                SnapshotRequest::Load { group, promise } => promise.resolve(self.load(group)),
+                Ok(SnapshotRequest::Load { group, promise }) => promise.resolve(self.load(group)),
+                Err(RecvTimeoutError::Timeout) => self.store.close(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

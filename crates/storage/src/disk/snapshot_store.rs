@@ -11,9 +11,11 @@
 //! All numbers in keys are big-endian, so that keys sort by them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -32,7 +34,7 @@ const CHUNKS_PER_BATCH: usize = 64;
 pub(super) struct SnapshotStore {
     path: PathBuf,
     cache_bytes: u64,
-    /// `None` after an error: sled refuses all work after one, until it is opened again.
+    /// `None` when it is not used, and after an error: sled refuses all work after one, until it is opened again.
     database: Option<sled::Db>,
 }
 
@@ -57,6 +59,11 @@ impl SnapshotStore {
         Ok(Self { path: path.to_owned(), cache_bytes, database })
     }
 
+    /// Closes the files; the next use opens them again.
+    pub(super) fn close(&mut self) {
+        self.database = None;
+    }
+
     /// The generation of each group's snapshot.
     pub(super) fn generations(&mut self) -> Result<BTreeMap<GroupId, u64>, StoreError> {
         self.with_database(|database| {
@@ -74,6 +81,7 @@ impl SnapshotStore {
 
     /// Replaces the group's snapshot and returns the generation of the new one. When it returns, the snapshot is durable.
     pub(super) fn save(&mut self, group: GroupId, snapshot: &Snapshot) -> Result<u64, StoreError> {
+        check_space(&self.path, snapshot)?;
         let path = self.path.clone();
         self.with_database(|database| {
             let generation = pointer(database, group)?.map_or(1, |old| old.generation + 1);
@@ -113,14 +121,55 @@ impl SnapshotStore {
     }
 }
 
+/// sled's own threads may hold its files for a moment after the database was closed, even in this process. No other
+/// process can: the data directory is locked.
 fn open_database(path: &Path, cache_bytes: u64) -> Result<sled::Db, StoreError> {
+    const TRIES: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 1..TRIES {
+        match try_open_database(path, cache_bytes) {
+            Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::Other => thread::park_timeout(PAUSE),
+            opened => return opened,
+        }
+    }
+    try_open_database(path, cache_bytes)
+}
+
+fn try_open_database(path: &Path, cache_bytes: u64) -> Result<sled::Db, StoreError> {
     let config = sled::Config::new()
         .path(path)
         .cache_capacity(cache_bytes)
         .mode(sled::Mode::LowSpace)
         // We flush where it matters; a timer would only write at other times too.
         .flush_every_ms(None);
+    remove_unfinished(path)?;
     guarded(|| config.open()).map_err(StoreError::Damaged)?.map_err(StoreError::from)
+}
+
+/// Removes what sled began to write about itself and did not finish: it takes such a file for damage of the whole, and it is
+/// written anew.
+fn remove_unfinished(path: &Path) -> Result<(), StoreError> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a snapshot for which there is no space, before sled is asked: once sled has met a full disk, it may hang.
+fn check_space(path: &Path, snapshot: &Snapshot) -> Result<(), StoreError> {
+    /// sled writes whole segments, and into several at once.
+    const SPARE_BYTES: u64 = 4 << 20;
+    let disk = rustix::fs::statvfs(path).map_err(io::Error::from)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let content = (snapshot.meta.len() + snapshot.data.len()) as u64;
+    if free < content * 2 + SPARE_BYTES { Err(StoreError::Full) } else { Ok(()) }
 }
 
 fn write_chunks(database: &sled::Db, group: GroupId, generation: u64, snapshot: &Snapshot) -> Result<(), StoreError> {
@@ -149,8 +198,21 @@ fn remove_other_than(database: &sled::Db, group: GroupId, kept: u64) -> Result<(
 
 fn sync(database: &sled::Db, path: &Path) -> Result<(), StoreError> {
     database.flush()?;
+    sync_blobs(&path.join("blobs"))?;
     File::open(path.join("db"))?.sync_data()?;
     Ok(())
+}
+
+/// Syncs the files that sled makes of pages of more than a quarter of a segment. Pages of our chunks stay below that, and sled would
+/// not sync them.
+fn sync_blobs(blobs: &Path) -> Result<(), StoreError> {
+    for blob in fs::read_dir(blobs)? {
+        match File::open(blob?.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => file?.sync_data()?,
+        }
+    }
+    Ok(File::open(blobs)?.sync_all()?)
 }
 
 fn pointer(database: &sled::Db, group: GroupId) -> Result<Option<Pointer>, StoreError> {
@@ -212,7 +274,7 @@ impl Pointer {
         if !is_complete || crc32fast::hash(&meta) != self.crc {
             return Err(StoreError::Damaged("a snapshot is not what was written".to_owned()));
         }
-        let data = meta.split_off(self.meta_bytes as usize);
+        let data = meta.split_off(self.meta_bytes as usize).into();
         Ok(Snapshot { meta, data })
     }
 }

@@ -1,8 +1,8 @@
 //! A thread that serves a bounded queue of requests, and ends with it.
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use std::{io, mem};
 
@@ -10,13 +10,18 @@ use super::log_engine::guarded;
 use super::shared::{Part, Shared};
 use crate::{StorageError, StorageHealth};
 
+/// How long a thread may take to end: below the time that a node has to stop in. One that takes longer hangs in a system call or
+/// in sled, and what it did not do has not been acknowledged.
+const END_DEADLINE: Duration = Duration::from_secs(4);
+
 /// The sending side of a thread. Dropping it lets the thread serve what is queued, and waits for it.
 #[derive(Debug)]
 pub(super) struct Worker<Request> {
     queue: Option<SyncSender<Request>>,
     /// Dropped when the storage closes, which ends the wait for a full disk.
     stopping: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
 
 /// Tells a thread that waits for a full disk when the storage closes.
@@ -49,12 +54,14 @@ impl<Request: Send + 'static> Worker<Request> {
     ) -> io::Result<Self> {
         let (queue, requests) = mpsc::sync_channel(queue_limit);
         let (stopping, stop_signal) = mpsc::channel();
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let (running, ended) = mpsc::channel();
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _running: mpsc::Sender<()> = running;
             if let Err(reason) = guarded(move || serve(requests, StopSignal(stop_signal))) {
                 shared.set_health(part, StorageHealth::Failed { reason });
             }
         })?;
-        Ok(Self { queue: Some(queue), stopping: Some(stopping), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), stopping: Some(stopping), ended: Mutex::new(ended) })
     }
 
     /// Queues the request, or gives it back with the reason.
@@ -92,9 +99,9 @@ impl<Request> Drop for Worker<Request> {
     fn drop(&mut self) {
         drop(mem::take(&mut self.queue));
         drop(mem::take(&mut self.stopping));
-        if let Some(thread) = self.thread.take() {
-            // It caught its own panic, so there is nothing to learn from how it ended.
-            drop(thread.join());
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(END_DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a thread of the storage does not end: what it had not acknowledged is not done");
         }
     }
 }

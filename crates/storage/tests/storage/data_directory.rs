@@ -5,7 +5,8 @@ use std::path::Path;
 
 use tollgate_storage::{DiskOptions, DiskStorage, OpenError};
 
-use crate::support::{SmallDisk, open_quietly, options, temporary_directory};
+use crate::small_disk::SmallDisk;
+use crate::support::{open_quietly, options, temporary_directory};
 
 fn refusal(path: &Path) -> OpenError {
     DiskStorage::open(path, &options()).map(|_| ()).expect_err("the directory is refused")

@@ -2,7 +2,8 @@
 
 use tollgate_storage::{Completion, DiskStorage, GroupId, LogBatch, Snapshot, Storage, StorageHealth};
 
-use crate::support::{SmallDisk, all_entries, append_synced, done, open, open_quietly};
+use crate::small_disk::SmallDisk;
+use crate::support::{all_entries, append_synced, done, open, open_quietly};
 
 const GROUP: GroupId = GroupId(1);
 
@@ -60,10 +61,10 @@ fn a_snapshot_waits_for_space_and_leaves_the_log_alone() {
     let Some(disk) = SmallDisk::mount(6 << 20) else { return };
     let path = disk.path().join("data");
     let storage = open_quietly(&path);
-    let small = Snapshot { meta: vec![1], data: vec![1; 1000] };
+    let small = Snapshot { meta: vec![1], data: vec![1; 1000].into() };
     done(storage.save_snapshot(GROUP, small.clone()));
     disk.fill();
-    let large = Snapshot { meta: vec![2], data: vec![2; 1_000_000] };
+    let large = Snapshot { meta: vec![2], data: vec![2; 1_000_000].into() };
     let saved = storage.save_snapshot(GROUP, large.clone());
     wait_until_full(&storage);
     append_synced(&storage, GROUP, 1, vec![1]);

@@ -6,5 +6,6 @@ mod damage;
 mod data_directory;
 mod failed_disk;
 mod full_disk;
+mod small_disk;
 mod snapshots;
 mod support;

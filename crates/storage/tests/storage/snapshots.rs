@@ -95,3 +95,21 @@ fn a_flipped_byte_never_loses_a_snapshot_silently() {
     }
     assert!(noticed > 0, "the flips hit no snapshot: the test shows nothing");
 }
+
+#[test]
+fn what_sled_began_to_write_about_itself_when_it_was_killed_is_no_damage() {
+    let directory = data_directory();
+    fs::write(directory.path().join("state/snap.7FFFFFFFFFFFFFFF.generating"), []).expect("a file can be written");
+    let storage = open_quietly(directory.path());
+    assert_eq!(done(storage.load_snapshot(GROUP)), Some(snapshot()));
+}
+
+#[test]
+fn a_snapshot_is_in_files_that_are_synced() {
+    let directory = temporary_directory();
+    let storage = open_quietly(directory.path());
+    let data: Vec<u8> = (0..4_000_000_u32).map(|position| (position % 251) as u8).collect();
+    done(storage.save_snapshot(GROUP, Snapshot { meta: vec![1], data: data.into() }));
+    let blobs = fs::read_dir(directory.path().join("state/blobs")).expect("sled has a directory for large pages");
+    assert_eq!(blobs.count(), 0, "pages of chunks are small enough for the main file");
+}

@@ -3,7 +3,6 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -77,59 +76,4 @@ pub(crate) fn copy_directory(from: &Path, to: &Path) {
             fs::copy(&path, &target).expect("a file can be copied");
         }
     }
-}
-
-/// A small file system of its own, unmounted at the end.
-pub(crate) struct SmallDisk {
-    directory: TempDir,
-}
-
-impl SmallDisk {
-    /// `None`, said loudly, where mounting is not allowed: only root may.
-    pub(crate) fn mount(size_bytes: u64) -> Option<Self> {
-        let directory = temporary_directory();
-        let size = format!("size={size_bytes}");
-        if !run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], directory.path()) {
-            eprintln!("SKIPPED: a small disk cannot be mounted here (it takes root)");
-            return None;
-        }
-        Some(Self { directory })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub(crate) fn make_read_only(&self) {
-        assert!(run("mount", &["-o", "remount,ro"], self.path()), "a mounted disk can be made read-only");
-    }
-
-    /// Takes all the space that is left.
-    pub(crate) fn fill(&self) {
-        let filler = vec![0; 4096];
-        let mut content = Vec::new();
-        while fs::write(self.filler(), &content).is_ok() {
-            content.extend_from_slice(&filler);
-        }
-    }
-
-    /// Gives the space back.
-    pub(crate) fn free(&self) {
-        fs::remove_file(self.filler()).expect("the filler is there");
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.path().join("filler")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run("umount", &["--lazy"], self.directory.path());
-    }
-}
-
-fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
-    let output = Command::new(program).args(arguments).arg(path).output();
-    output.is_ok_and(|output| output.status.success())
 }
