@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AcquireAnswer, AcquireRequest, FieldError, Problem, object};
+use crate::{AcquireAnswer, AcquireRequest, FieldError, Problem, QuotaExceeded, object};
 
 /// Most requests in one `acquire_many`.
 pub const MAX_REQUESTS: usize = 1000;
@@ -41,13 +41,15 @@ pub struct AcquireManyAnswer {
     pub results: Vec<AcquireResult>,
 }
 
-/// What became of one request of many. Both kinds have a `status`, that of the same request sent
+/// What became of one request of many. All kinds have a `status`, that of the same request sent
 /// alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "an answer to an acquire, or a problem document")]
 pub enum AcquireResult {
-    /// It was decided: status 200 or 429.
-    Decided(AnswerWithStatus),
+    /// It may not pass now: status 429.
+    Denied(QuotaExceeded),
+    /// It may pass: status 200.
+    Allowed(AnswerWithStatus),
     /// It could not be decided, and nothing was taken for it.
     Failed(Problem),
 }
@@ -55,7 +57,7 @@ pub enum AcquireResult {
 /// An answer with the HTTP status that it would have had alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerWithStatus {
-    /// 200 when allowed, 429 when denied.
+    /// Always 200.
     pub status: u16,
     /// The answer, whose fields stand beside the status.
     #[serde(flatten)]
@@ -64,8 +66,11 @@ pub struct AnswerWithStatus {
 
 impl From<AcquireAnswer> for AcquireResult {
     fn from(answer: AcquireAnswer) -> Self {
-        let status = if answer.allowed { 200 } else { 429 };
-        Self::Decided(AnswerWithStatus { status, answer })
+        if answer.allowed {
+            Self::Allowed(AnswerWithStatus { status: 200, answer })
+        } else {
+            Self::Denied(QuotaExceeded::from(answer))
+        }
     }
 }
 

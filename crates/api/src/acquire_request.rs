@@ -33,7 +33,7 @@ pub struct AcquireRequest {
     pub labels: BTreeMap<String, String>,
     /// Units to take from each limit; 0 takes none and only looks.
     #[serde(default = "default_cost", deserialize_with = "integer::whole")]
-    #[schema(default = 1)]
+    #[schema(default = 1, format = "uint64")]
     pub cost: u64,
     /// How long the request may queue for its turn, in milliseconds, up to ten minutes; 0 asks for an answer now.
     #[serde(default, deserialize_with = "integer::whole")]

@@ -152,8 +152,9 @@ impl LimitDocument {
 fn validate_patterns(name: &str, patterns: &LabelPatterns) -> Result<(), FieldError> {
     sizes::validate_label_name("match", name)?;
     let mut values = patterns.as_slice().iter();
+    let validate = if name == "endpoint" { sizes::validate_endpoint_pattern } else { sizes::validate_label_value };
     values
-        .try_for_each(|pattern| sizes::validate_label_value(pattern))
+        .try_for_each(|pattern| validate(pattern))
         .map_err(|problem| FieldError::new(format!("match.{name}"), problem))
 }
 

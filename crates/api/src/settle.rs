@@ -13,10 +13,11 @@ pub const MAX_RESERVATION_BYTES: usize = 16 << 10;
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SettleRequest {
     /// The `reservation` of the answer to a reserve.
-    #[schema(pattern = "^[!-~]{1,128}$")]
+    #[schema(pattern = "^[!-~]{1,16384}$")]
     pub reservation: String,
     /// Units really spent; what was reserved beyond it is given back, what is missing is charged.
     #[serde(deserialize_with = "integer::whole")]
+    #[schema(format = "uint64")]
     pub actual: u64,
 }
 
@@ -45,21 +46,16 @@ pub struct SettleAnswer {
     pub reserved: u64,
     /// Units that were spent.
     pub actual: u64,
-    /// Units of the reservation that were not spent, and so no longer count.
+    /// Units that came back to the bucket, of several limits' buckets to the one that got the fewest. Fewer than were not spent
+    /// where the bucket has refilled meanwhile, and none where what it gave counts as spent since a crash.
     pub returned: u64,
     /// Units that were spent beyond the reservation, and now count.
     pub charged: u64,
 }
 
 impl SettleAnswer {
-    /// The answer for `reserved` units of which `actual` were spent.
-    pub fn new(reservation: impl Into<String>, reserved: u64, actual: u64) -> Self {
-        Self {
-            reservation: reservation.into(),
-            reserved,
-            actual,
-            returned: reserved.saturating_sub(actual),
-            charged: actual.saturating_sub(reserved),
-        }
+    /// The answer for `reserved` units of which `actual` were spent and `returned` came back.
+    pub fn new(reservation: impl Into<String>, reserved: u64, actual: u64, returned: u64) -> Self {
+        Self { reservation: reservation.into(), reserved, actual, returned, charged: actual.saturating_sub(reserved) }
     }
 }

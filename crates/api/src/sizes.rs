@@ -78,6 +78,12 @@ pub(crate) fn validate_label_value(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Checks a pattern for endpoints: one that no endpoint can match would make a limit that never holds.
+pub(crate) fn validate_endpoint_pattern(pattern: &str) -> Result<(), &'static str> {
+    let is_pattern = is_made_of(pattern, MAX_ENDPOINT_BYTES, b"._/-*");
+    if is_pattern { Ok(()) } else { Err("must be 1 to 128 of A-Z a-z 0-9 . _ / - and *, for no endpoint has others") }
+}
+
 fn is_made_of(text: &str, max_bytes: usize, punctuation: &[u8]) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || punctuation.contains(&byte);
     (1..=max_bytes).contains(&text.len()) && text.bytes().all(is_allowed)

@@ -116,7 +116,9 @@ fn each_of_many_results_has_the_status_it_would_have_alone() {
                 "limits":[]},
             {"status":429,"allowed":false,"remaining":99,"retry_after_ms":700,"reset_after_ms":600,"degraded":false,
                 "limits":[{"name":"pro","allowed":false,"limit":100,"remaining":99,"retry_after_ms":700,
-                    "reset_after_ms":600}]},
+                    "reset_after_ms":600}],
+                "type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded",
+                "detail":"The request was denied by pro; ask again in 700 ms.","violated-policies":["pro"]},
             {"type":"about:blank","title":"Unprocessable Content","status":422,
                 "detail":"the cost is above the burst"}]}),
     );
@@ -124,9 +126,9 @@ fn each_of_many_results_has_the_status_it_would_have_alone() {
 
 #[test]
 fn a_settle_says_what_came_back_and_what_was_charged() {
-    for (reserved, actual, returned, charged) in [(10, 7, 3, 0), (10, 12, 0, 2), (10, 10, 0, 0)] {
+    for (reserved, actual, returned, charged) in [(10, 7, 3, 0), (10, 7, 1, 0), (10, 12, 0, 2), (10, 10, 0, 0)] {
         check(
-            &SettleAnswer::new("r", reserved, actual),
+            &SettleAnswer::new("r", reserved, actual, returned),
             json!({"reservation":"r","reserved":reserved,"actual":actual,"returned":returned,"charged":charged}),
         );
     }

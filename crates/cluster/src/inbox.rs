@@ -24,17 +24,25 @@ pub(crate) enum Work {
     /// Give back what was taken a moment ago for a request that another limit denied. Nobody waits for it.
     GiveBack(Receipt),
     /// Settle one bucket's part of a reservation.
-    Settle(Settlement, Reply<Result<(), SettleFailure>>),
+    Settle(Settlement, Reply<Result<u64, SettleFailure>>),
     /// Make a bucket whole.
     Reset(LimitId, Key, Reply<Result<(), Unavailable>>),
 }
 
 impl Work {
+    /// The bucket from which units are asked for.
+    pub(crate) fn acquired(&self) -> Option<(LimitId, Key)> {
+        match self {
+            Self::Acquire(acquire, _) => Some((acquire.limit, acquire.key)),
+            Self::GiveBack(_) | Self::Settle(..) | Self::Reset(..) => None,
+        }
+    }
+
     /// Answers that nobody can do it here.
     pub(crate) fn unavailable(self) {
         match self {
             Self::Acquire(_, reply) => {
-                reply.send(Answer { outcome: Outcome::Unavailable, degraded: true, at: ShardTime::MIN });
+                reply.send(Answer::UNAVAILABLE);
             }
             Self::GiveBack(_) => {}
             Self::Settle(_, reply) => reply.send(Err(Unavailable.into())),
@@ -64,6 +72,19 @@ pub(crate) struct Answer {
     pub(crate) degraded: bool,
     /// The shard's time of the decision.
     pub(crate) at: ShardTime,
+}
+
+impl Answer {
+    /// Nobody leads the shard here.
+    pub(crate) const UNAVAILABLE: Self = Self { outcome: Outcome::Unavailable, degraded: true, at: ShardTime::MIN };
+
+    /// The same standing, but no.
+    pub(crate) fn denied(self) -> Self {
+        match self.outcome {
+            Outcome::Admitted(standing, _) => Self { outcome: Outcome::Denied(standing), ..self },
+            Outcome::Denied(_) | Outcome::Refused(_) | Outcome::Unavailable => self,
+        }
+    }
 }
 
 /// The outcome of an [`Acquire`].

@@ -19,4 +19,4 @@ pub use consensus::NodeId;
 pub use environment::{Clock, Entropy, Environment, Event, Events};
 pub use meta::MAX_LIMITS;
 pub use node::{MAX_SHARDS, Node, NodeOptions, ShardStatus, StartError};
-pub use router::{AcquireError, LimitVerdict, Request, SettleReservationError, Verdict};
+pub use router::{AcquireError, LimitVerdict, Request, SettleReservationError, Settled, Verdict};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::{join_all, try_join_all};
 use ractor::ActorRef;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_limiter::{Budget, LeaderOptions, Limit, LimitName, Limits, Matched, ShardId, Standing};
 use tollgate_storage::{GroupId, StorageHealth};
@@ -21,7 +21,7 @@ use crate::environment::Environment;
 use crate::inbox::Inbox;
 use crate::meta::{ClusterState, Command, Identity};
 use crate::reservation::Reservation;
-use crate::router::{AcquireError, Request, Router, SettleReservationError, Verdict};
+use crate::router::{AcquireError, Request, Router, SettleReservationError, Settled, Verdict};
 
 /// The most shards that a cluster may have. Each is a Raft group, and groups share no rounds.
 pub const MAX_SHARDS: u32 = 256;
@@ -108,10 +108,11 @@ impl Node {
     /// # Errors
     /// Data that cannot be read, settings that do not fit the data, a disk that takes no writes.
     pub async fn start(options: NodeOptions, environment: Environment) -> Result<Self, StartError> {
-        let meta = start_group::<ClusterState>(0, options.node, &environment).await?;
+        let snapshots = Arc::new(Semaphore::new(1));
+        let meta = start_group::<ClusterState>(0, options.node, &snapshots, &environment).await?;
         until("group 0", || meta.leadership().is_some()).await?;
         let identity = found(&meta, &options, &environment).await?;
-        let groups = (1..=identity.shards).map(|id| start_group(id, options.node, &environment));
+        let groups = (1..=identity.shards).map(|id| start_group(id, options.node, &snapshots, &environment));
         let groups: Vec<Arc<ShardGroup>> = try_join_all(groups).await?;
         let hosted = |group| Hosted { group, inbox: Arc::new(Inbox::default()) };
         let shards: Vec<Hosted> = groups.into_iter().map(hosted).collect();
@@ -151,15 +152,14 @@ impl Node {
         verdict.reservation(self.environment.entropy.bits()).to_token(&self.identity.secret)
     }
 
-    /// Gives back or charges the difference between what was reserved and `actual`, once. Returns what was reserved.
+    /// Gives back or charges the difference between what was reserved and `actual`, once.
     ///
     /// # Errors
     /// A token that this cluster never gave, that was settled before or has expired, or a shard that cannot commit.
-    pub async fn settle(&self, token: &str, actual: u64) -> Result<u64, SettleReservationError> {
+    pub async fn settle(&self, token: &str, actual: u64) -> Result<Settled, SettleReservationError> {
         let reservation = Reservation::from_token(token, &self.identity.secret);
         let reservation = reservation.ok_or(SettleReservationError::Unknown)?;
-        self.router.settle(&reservation, actual).await?;
-        Ok(reservation.cost)
+        self.router.settle(&reservation, actual).await
     }
 
     /// The limits that hold.
@@ -305,10 +305,11 @@ fn bucket_settings(options: &NodeOptions, budget: &Budget) -> BucketSettings {
 async fn start_group<M: consensus::Machine + Sync>(
     id: u32,
     node: NodeId,
+    snapshots: &Arc<Semaphore>,
     environment: &Environment,
 ) -> Result<Arc<Group<M>>, StartError> {
     let voters = BTreeMap::from([(node, String::new())]);
-    let options = GroupOptions { id: GroupId(id), node, voters };
+    let options = GroupOptions { id: GroupId(id), node, voters, snapshots: Arc::clone(snapshots) };
     let group = Group::start(options, environment).await.map_err(|error| StartError::Group(error.to_string()))?;
     group.watch_failure(environment);
     Ok(Arc::new(group))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_limiter::{Key, Limit, LimitName, Limits, Matched, Receipt, Refusal, SettleError, ShardTime, Standing};
 
@@ -51,8 +52,7 @@ pub struct Verdict {
 impl Verdict {
     /// Whether a permit was given, which is to be returned by settling.
     pub fn holds_permit(&self) -> bool {
-        self.limits.iter().any(|limit| matches!(limit.limit.algorithm, tollgate_limiter::Algorithm::Concurrency { .. }))
-            && !self.parts.is_empty()
+        self.limits.iter().any(|limit| limit.limit.algorithm.is_of_permits()) && !self.parts.is_empty()
     }
 
     pub(crate) fn reservation(&self, id: u128) -> Reservation {
@@ -89,8 +89,17 @@ pub enum AcquireError {
     #[error("overloaded: {0}")]
     Overloaded(String),
     /// A shard has no leader that could answer.
-    #[error("a shard has no leader that could answer")]
+    #[error("no leader answers for a shard: it is starting, changing or stopping")]
     Unavailable,
+}
+
+/// A reservation that is settled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Settled {
+    /// Units that were reserved of each limit.
+    pub reserved: u64,
+    /// Units that came back, to the limit's bucket that got the fewest.
+    pub returned: u64,
 }
 
 /// Why a reservation was not settled.
@@ -159,14 +168,24 @@ impl Router {
                 matched.push(last);
                 // In a task of its own, so that a client that goes away leaves no limit charged without the others.
                 let (router, cost) = (self.clone(), request.cost);
-                let task = tokio::spawn(async move { router.acquire_all(matched, cost, until).await });
-                task.await.map_err(|_| AcquireError::Unavailable)?
+                let (present, gone) = oneshot::channel::<()>();
+                let task = tokio::spawn(async move { router.acquire_all(matched, cost, until, gone).await });
+                let verdict = task.await.map_err(|_| AcquireError::Unavailable)?;
+                drop(present);
+                verdict
             }
         }
     }
 
-    /// Takes from all limits or none, waiting for its turn at one after the other as long as the patience lasts.
-    async fn acquire_all(&self, matched: Vec<Matched>, cost: u64, until: Instant) -> Result<Verdict, AcquireError> {
+    /// Takes from all limits or none, waiting for its turn at one after the other as long as the patience lasts and the client has
+    /// not `gone`.
+    async fn acquire_all(
+        &self,
+        matched: Vec<Matched>,
+        cost: u64,
+        until: Instant,
+        mut gone: oneshot::Receiver<()>,
+    ) -> Result<Verdict, AcquireError> {
         let mut held: Option<Taken> = None;
         loop {
             let taken = self.take_all(&matched, cost, held.take()).await?;
@@ -174,13 +193,19 @@ impl Router {
             let longest = denials.max_by_key(|taken| taken.standing().map_or(0, |standing| standing.retry_after_ns));
             let Some(standing) = longest.and_then(Taken::standing) else { return Ok(verdict(taken, cost)) };
             let left = until.saturating_duration_since(Instant::now());
-            let patient = Duration::from_nanos(standing.retry_after_ns.max(0).unsigned_abs()) <= left;
             let blocking = longest.map(|taken| taken.matched.clone());
+            let in_time = Duration::from_nanos(standing.retry_after_ns.max(0).unsigned_abs()) <= left;
+            // A permit comes back when its holder is done, which nobody can foretell.
+            let patient = in_time || blocking.as_ref().is_some_and(|matched| matched.limit.algorithm.is_of_permits());
             self.give_back(&taken);
             let Some(blocking) = blocking.filter(|_| patient && !left.is_zero()) else {
                 return Ok(verdict(taken, cost));
             };
-            let turn = self.take(blocking, cost, left).await?;
+            let turn = tokio::select! {
+                biased;
+                _ = &mut gone => return Err(AcquireError::Unavailable),
+                turn = self.take(blocking, cost, left) => turn?,
+            };
             if turn.denies() {
                 return Ok(verdict(with_turn(taken, turn), cost));
             }
@@ -206,18 +231,24 @@ impl Router {
     }
 
     async fn take(&self, matched: Matched, cost: u64, patience: Duration) -> Result<Taken, AcquireError> {
+        // A limit in shadow tells how it stands even where the cost could never fit.
+        let never_fits = matched.limit.shadow && cost > matched.limit.algorithm.capacity();
         let acquire = Acquire {
             limit: matched.id,
             key: matched.key,
-            cost,
+            cost: if never_fits { 0 } else { cost },
             consistency: matched.limit.consistency,
             on_unavailable: matched.limit.on_unavailable,
             patience_ns: i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX),
         };
-        let answer = self.ask(matched.key, |reply| Work::Acquire(acquire, reply)).await?;
+        let answer = match self.ask(matched.key, |reply| Work::Acquire(acquire, reply)).await {
+            // A limit in shadow keeps nobody out, whatever its bucket answers, and though nobody does.
+            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied() }),
+            Ok(answer) if matched.limit.shadow => return Ok(Taken { matched, answer }),
+            Err(_) if matched.limit.shadow => return Ok(Taken { matched, answer: Answer::UNAVAILABLE }),
+            answer => answer?,
+        };
         match answer.outcome {
-            // A limit in shadow keeps nobody out, whatever its bucket answers.
-            _ if matched.limit.shadow => Ok(Taken { matched, answer }),
             Outcome::Unavailable => Err(AcquireError::Unavailable),
             Outcome::Refused(Refusal::NoRoom) => Err(AcquireError::NoRoom),
             Outcome::Refused(Refusal::NeverFits { capacity }) => {
@@ -248,7 +279,11 @@ impl Router {
     /// Settles every part of a reservation.
     ///
     /// A settlement that was cut short settled some parts; asked again, it settles the rest.
-    pub(crate) async fn settle(&self, reservation: &Reservation, actual: u64) -> Result<(), SettleReservationError> {
+    pub(crate) async fn settle(
+        &self,
+        reservation: &Reservation,
+        actual: u64,
+    ) -> Result<Settled, SettleReservationError> {
         let settlements = reservation.settlements(actual);
         let results: Vec<_> = join_all(settlements.map(|settlement| async move {
             let asked = self.ask(settlement.receipt.key, |reply| Work::Settle(settlement, reply)).await;
@@ -260,10 +295,13 @@ impl Router {
         }
         let refusal = results.iter().find_map(|result| match result {
             Err(SettleFailure::Refused(refusal)) => Some(*refusal),
-            Ok(()) | Err(SettleFailure::Unavailable(_)) => None,
+            Ok(_) | Err(SettleFailure::Unavailable(_)) => None,
         });
-        let any_done = results.iter().any(Result::is_ok);
-        refusal.filter(|_| !any_done).map_or(Ok(()), |refusal| Err(refusal.into()))
+        let returned = results.iter().filter_map(|result| result.ok()).min();
+        match (returned, refusal) {
+            (None, Some(refusal)) => Err(refusal.into()),
+            (returned, _) => Ok(Settled { reserved: reservation.cost, returned: returned.unwrap_or(0) }),
+        }
     }
 
     /// Asks the actor of the bucket's shard for something, and waits for its answer.

@@ -63,7 +63,7 @@ struct Node {
 
 impl Node {
     /// Every bucket has been used within the horizon.
-    fn warm(keys: &[Key]) -> Self {
+    fn warm(keys: &[Vec<Key>]) -> Self {
         let now = ShardTime::from_nanos(1_700_000_000 * SECOND_NS);
         let shards = (0..SHARDS).map(|_| Shard::new(stamp(now))).collect();
         let mut node = Self { shards, now };
@@ -72,24 +72,22 @@ impl Node {
     }
 
     /// Uses every bucket, so that no shard is idle and each has a fresh horizon.
-    fn warm_up(&mut self, keys: &[Key]) {
+    fn warm_up(&mut self, keys: &[Vec<Key>]) {
         for _ in 0..2 {
-            self.decide_all(keys);
+            for keys in keys {
+                black_box(self.decide_all(keys));
+            }
             self.commit();
         }
     }
 
-    /// Decides a batch at one instant and returns how many were admitted.
+    /// Decides a batch of one shard at one instant, as its actor does, and returns how many were admitted.
     fn decide_all(&mut self, batch: &[Key]) -> usize {
         self.now = self.now.plus(DECISION_NS * batch.len() as i64);
         let now = self.now;
-        for key in batch {
-            self.shards[key.shard(SHARDS) as usize].leader.fetch(LimitId(0), *key);
-        }
-        let mut admitted = |key: &Key| {
-            let shard = &mut self.shards[key.shard(SHARDS) as usize];
-            matches!(black_box(shard.decide(*key, now)), Decision::Admitted(..))
-        };
+        let Some(shard) = batch.first().map(|key| &mut self.shards[key.shard(SHARDS) as usize]) else { return 0 };
+        shard.leader.fetch(batch.iter().map(|key| (LimitId(0), *key)));
+        let mut admitted = |key: &Key| matches!(black_box(shard.decide(*key, now)), Decision::Admitted(..));
         batch.iter().filter(|key| admitted(key)).count()
     }
 
@@ -120,27 +118,33 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn uniform(&mut self) -> u64 {
-        self.next() % BUCKETS
+    fn uniform(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
     }
 
     /// The ranks of a Zipf distribution with exponent 1: the logarithm of the rank is uniform.
-    fn zipf(&mut self) -> u64 {
+    fn zipf(&mut self, end: usize) -> usize {
         let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        ((BUCKETS as f64).powf(unit) as u64).min(BUCKETS) - 1
+        ((end as f64).powf(unit) as usize).min(end) - 1
     }
 }
 
 fn decide(criterion: &mut Criterion) {
-    let keys: Vec<_> = (0..BUCKETS).map(bucket).collect();
+    let mut keys = vec![Vec::new(); SHARDS as usize];
+    for key in (0..BUCKETS).map(bucket) {
+        keys[key.shard(SHARDS) as usize].push(key);
+    }
     let mut random = Random(42);
     let mut node = Node::warm(&keys);
     let mut group = criterion.benchmark_group("decide");
     group.throughput(Throughput::Elements(BATCH as u64));
-    let mut run = |name: &str, next: fn(&mut Random) -> u64| {
+    let mut run = |name: &str, next: fn(&mut Random, usize) -> usize| {
         node.warm_up(&keys);
         let mut decided = 0_usize;
-        let batch = |random: &mut Random| -> Vec<Key> { (0..BATCH).map(|_| keys[next(random) as usize]).collect() };
+        let batch = |random: &mut Random| -> Vec<Key> {
+            let keys = &keys[random.uniform(keys.len())];
+            (0..BATCH).map(|_| keys[next(random, keys.len())]).collect()
+        };
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
                 || batch(&mut random),
@@ -155,16 +159,17 @@ fn decide(criterion: &mut Criterion) {
             );
         });
     };
-    run("hot", |_| 0);
+    run("hot", |_, _| 0);
     run("zipf", Random::zipf);
     run("uniform", Random::uniform);
     group.bench_function("uniform, bare table", |bencher| {
         let mut table = Table::default();
+        let keys: Vec<_> = keys.iter().flatten().copied().collect();
         for key in &keys {
             table.insert(*key, ShardTime::MIN);
         }
         bencher.iter_batched(
-            || (0..BATCH).map(|_| keys[random.uniform() as usize]).collect::<Vec<_>>(),
+            || (0..BATCH).map(|_| keys[random.uniform(keys.len())]).collect::<Vec<_>>(),
             |batch| batch.iter().for_each(|key| *table.get_or_insert_with(*key, ShardTime::default) = ShardTime::MAX),
             BatchSize::LargeInput,
         );

@@ -36,7 +36,7 @@ pub use leader::{Ask, Budget, Decision, Leader, LeaderOptions, Refusal, SettleEr
 pub use limit::{Algorithm, Consistency, Limit, LimitError, LimitName, OnUnavailable, Pattern, Selector};
 pub use limits::{LimitId, Limits, Matched};
 pub use permits::PermitId;
-pub use queue::{Queues, Turn};
+pub use queue::{Place, Queues, Turn};
 pub use reservation::{Receipt, Settlement, SettlementId, SpentAt};
 pub use state::{Applied, Command, Grants, Shape, State};
 pub use table::Table;

@@ -31,14 +31,14 @@ impl LimitName {
     /// Checks and takes a name.
     ///
     /// # Errors
-    /// A name that is empty, longer than 64 characters or has other characters.
+    /// A name that is empty, longer than 64 characters, has other characters or begins with a dot, which a path would swallow.
     pub fn new(name: impl Into<String>) -> Result<Self, LimitError> {
         let name = name.into();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
+        if (1..=64).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('.') {
             Ok(Self(name))
         } else {
-            Err(LimitError::new("name", "must be 1 to 64 characters of A-Z a-z 0-9 _ . -"))
+            Err(LimitError::new("name", "must be 1 to 64 characters of A-Z a-z 0-9 _ . -, the first not a dot"))
         }
     }
 
@@ -136,6 +136,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Whether it counts permits, which come back when their holders are done.
+    pub fn is_of_permits(&self) -> bool {
+        matches!(self, Self::Concurrency { .. })
+    }
+
     /// The most units that a request can ever take at once: a greater cost never fits.
     pub fn capacity(&self) -> u64 {
         match self {

@@ -13,6 +13,8 @@ pub struct Queues<W> {
     by_bucket: BTreeMap<(LimitId, Key), Queue<W>>,
     /// When to look at a bucket again.
     turns: BTreeSet<(ShardTime, LimitId, Key)>,
+    /// Until when each request waits, with its number in its queue.
+    ends: BTreeSet<(ShardTime, LimitId, Key, i64)>,
 }
 
 #[derive(Debug)]
@@ -32,9 +34,25 @@ impl<W> Queue<W> {
 /// A waiting request.
 #[derive(Debug)]
 struct Waiting<W> {
+    /// Its number in its queue, which rises from the head to the end.
+    number: i64,
     units: u64,
     until: ShardTime,
     request: W,
+}
+
+/// A place in a bucket's queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// Units of those ahead.
+    pub units: u64,
+    /// How many are ahead.
+    pub requests: usize,
+}
+
+impl Place {
+    /// The first.
+    pub const HEAD: Self = Self { units: 0, requests: 0 };
 }
 
 /// A request at the head of its queue whose turn has come.
@@ -54,14 +72,15 @@ pub struct Turn<W> {
 
 impl<W> Default for Queues<W> {
     fn default() -> Self {
-        Self { by_bucket: BTreeMap::new(), turns: BTreeSet::new() }
+        Self { by_bucket: BTreeMap::new(), turns: BTreeSet::new(), ends: BTreeSet::new() }
     }
 }
 
 impl<W> Queues<W> {
-    /// Units that wait at a bucket.
-    pub fn units_waiting(&self, limit: LimitId, key: Key) -> u64 {
-        self.by_bucket.get(&(limit, key)).map_or(0, |queue| queue.units)
+    /// The place of whoever comes next to a bucket.
+    pub fn next_place(&self, limit: LimitId, key: Key) -> Place {
+        let queue = self.by_bucket.get(&(limit, key));
+        queue.map_or(Place::HEAD, |queue| Place { units: queue.units, requests: queue.waiting.len() })
     }
 
     /// Whether anybody waits at a bucket.
@@ -74,8 +93,10 @@ impl<W> Queues<W> {
         let Turn { limit, key, units, until, request } = entry;
         let queue = self.by_bucket.entry((limit, key)).or_insert_with(|| Queue::empty(turn));
         queue.units = queue.units.saturating_add(units);
-        queue.waiting.push_back(Waiting { units, until, request });
+        let number = queue.waiting.back().map_or(0, |last| last.number + 1);
+        queue.waiting.push_back(Waiting { number, units, until, request });
         self.turns.insert((queue.turn, limit, key));
+        self.ends.insert((until, limit, key, number));
     }
 
     /// Puts back a request whose turn was too early; the bucket is looked at again at `turn`.
@@ -85,8 +106,10 @@ impl<W> Queues<W> {
         self.turns.remove(&(queue.turn, limit, key));
         queue.turn = turn;
         queue.units = queue.units.saturating_add(units);
-        queue.waiting.push_front(Waiting { units, until, request });
+        let number = queue.waiting.front().map_or(0, |head| head.number - 1);
+        queue.waiting.push_front(Waiting { number, units, until, request });
         self.turns.insert((turn, limit, key));
+        self.ends.insert((until, limit, key, number));
     }
 
     /// Has a bucket looked at now, because it may have room again.
@@ -109,23 +132,38 @@ impl<W> Queues<W> {
         self.by_bucket.into_values().flat_map(|queue| queue.waiting).map(|waiting| waiting.request)
     }
 
-    /// When the next bucket is to be looked at.
+    /// When the next bucket is to be looked at, or the next request has waited as long as it may.
     pub fn next_turn(&self) -> Option<ShardTime> {
-        self.turns.first().map(|(turn, _, _)| *turn)
+        let turn = self.turns.first().map(|(turn, ..)| *turn);
+        let end = self.ends.first().map(|(until, ..)| *until);
+        turn.into_iter().chain(end).min()
+    }
+
+    /// Takes a request that has waited as long as it may at `now`, wherever it stands in its queue.
+    pub fn take_ended(&mut self, now: ShardTime) -> Option<Turn<W>> {
+        let (_, limit, key, number) = self.ends.first().copied().filter(|(until, ..)| *until <= now)?;
+        let queue = self.by_bucket.get(&(limit, key)).expect("every end belongs to a queue");
+        let place = queue.waiting.binary_search_by_key(&number, |waiting| waiting.number);
+        Some(self.take(limit, key, place.expect("every end belongs to a request")))
     }
 
     /// Takes the head of the queue whose turn came first, if that is not after `now`.
     pub fn take_due(&mut self, now: ShardTime) -> Option<Turn<W>> {
-        let (turn, limit, key) = self.turns.first().copied().filter(|(turn, _, _)| *turn <= now)?;
-        let queue = self.by_bucket.get_mut(&(limit, key)).expect("every turn belongs to a queue");
-        let head = queue.waiting.pop_front().expect("a queue is removed with its last request");
-        queue.units = queue.units.saturating_sub(head.units);
+        let (_, limit, key) = self.turns.first().copied().filter(|(turn, ..)| *turn <= now)?;
+        Some(self.take(limit, key, 0))
+    }
+
+    fn take(&mut self, limit: LimitId, key: Key, place: usize) -> Turn<W> {
+        let queue = self.by_bucket.get_mut(&(limit, key)).expect("somebody waits there");
+        let taken = queue.waiting.remove(place).expect("somebody has this place");
+        queue.units = queue.units.saturating_sub(taken.units);
         if queue.waiting.is_empty() {
+            self.turns.remove(&(queue.turn, limit, key));
             self.by_bucket.remove(&(limit, key));
-            self.turns.remove(&(turn, limit, key));
         }
-        let Waiting { units, until, request } = head;
-        Some(Turn { limit, key, units, until, request })
+        let Waiting { number, units, until, request } = taken;
+        self.ends.remove(&(until, limit, key, number));
+        Turn { limit, key, units, until, request }
     }
 }
 
@@ -153,7 +191,7 @@ mod tests {
         for (bucket, request) in [(1, "a"), (2, "x"), (1, "b"), (1, "c")] {
             queues.join(entry(bucket, request), at(if bucket == 1 { 10 } else { 5 }));
         }
-        assert_eq!(queues.units_waiting(LIMIT, Key::from_bits(1)), 3);
+        assert_eq!(queues.next_place(LIMIT, Key::from_bits(1)), Place { units: 3, requests: 3 });
         assert_eq!(due(&mut queues, 4), Vec::<&str>::new());
         assert_eq!(due(&mut queues, 5), ["x"]);
         assert_eq!(due(&mut queues, 10), ["a", "b", "c"]);
@@ -169,6 +207,21 @@ mod tests {
         queues.rejoin(head, at(20));
         assert_eq!(due(&mut queues, 19), Vec::<&str>::new());
         assert_eq!(due(&mut queues, 20), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_request_leaves_when_it_has_waited_as_long_as_it_may() {
+        let mut queues = Queues::default();
+        for (request, until) in [("a", 900), ("b", 50), ("c", 70), ("d", 800)] {
+            queues.join(Turn { until: at(until), ..entry(1, request) }, at(500));
+        }
+        assert_eq!(queues.next_turn(), Some(at(50)));
+        assert!(queues.take_ended(at(49)).is_none());
+        let ended: Vec<_> = std::iter::from_fn(|| queues.take_ended(at(70)).map(|turn| turn.request)).collect();
+        assert_eq!(ended, ["b", "c"]);
+        assert_eq!(queues.next_place(LIMIT, Key::from_bits(1)), Place { units: 2, requests: 2 });
+        assert_eq!(due(&mut queues, 500), ["a", "d"]);
+        assert_eq!(queues.next_turn(), None, "nothing is left of them");
     }
 
     #[test]

@@ -167,6 +167,11 @@ impl State {
         self.settled.get(id.key()).is_some()
     }
 
+    /// The algorithm of a limit; `None` when the shard counts by no such limit.
+    pub fn algorithm(&self, id: LimitId) -> Option<Algorithm> {
+        self.limit(id).map(|limit| limit.algorithm)
+    }
+
     /// Buckets that hold a grant.
     pub fn granted_buckets(&self) -> usize {
         self.limits.values().map(LimitState::buckets).sum()

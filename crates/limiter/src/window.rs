@@ -203,12 +203,13 @@ impl WindowUse {
         }
     }
 
-    /// Gives back `units` that were spent in the slice that begins at `start`, if it still counts.
-    pub(crate) fn give_back(&mut self, start: ShardTime, units: u64) {
-        if let Some(slice) = self.slices.iter_mut().find(|slice| slice.start == start) {
-            slice.units = slice.units.saturating_sub(units);
-        }
+    /// Gives back `units` that were spent in the slice that begins at `start`, if it still counts. Returns how many that were.
+    pub(crate) fn give_back(&mut self, start: ShardTime, units: u64) -> u64 {
+        let Some(slice) = self.slices.iter_mut().find(|slice| slice.start == start) else { return 0 };
+        let back = units.min(slice.units);
+        slice.units -= back;
         self.slices.retain(|slice| slice.units > 0);
+        back
     }
 
     /// What was spent, slice by slice, as grants that leave nothing over.

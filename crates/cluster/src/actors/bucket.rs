@@ -1,19 +1,22 @@
 //! Owns the buckets of one shard, for one leadership: decides from memory and has the group grant what it may spend.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tollgate_limiter::{
-    Ask, Command, Decision, Leader, LeaderOptions, Limits, OnUnavailable, PermitId, Queues, Shape, ShardClock, ShardId,
-    ShardTime, Stamp, Standing, State, Turn, Unreplicated,
+    Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Queues,
+    SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
 };
 
 use super::ShardGroup;
+use super::ack::{Ack, Promise};
+use super::pending::Pending;
 use crate::consensus::{self, Applied, LeaderId, ProposeError};
 use crate::environment::{Environment, Event};
-use crate::inbox::{Acquire, Answer, Inbox, Outcome, Reply, SettleFailure, Unavailable, Work};
+use crate::inbox::{Acquire, Inbox, Outcome, Unavailable, Work};
 
 /// A commit takes about this long before one has been measured, in nanoseconds.
 const FIRST_COMMIT_NS: i64 = 1_000_000;
@@ -28,6 +31,10 @@ const SWEEP_BUCKETS_A_TICK: usize = 8_192;
 
 /// How often an actor looks after itself.
 const TICK: Duration = Duration::from_secs(1);
+
+/// After how long a client is to ask again whom only the group's silence denied, in nanoseconds: nobody knows when it ends, and
+/// sooner would be a load on a cluster that has enough to do.
+const UNAVAILABLE_RETRY_NS: i64 = 1_000_000_000;
 
 /// The most buckets whose exact state goes into one entry of a handover.
 const HANDOVER_CHUNK: usize = 4_096;
@@ -88,6 +95,8 @@ pub(crate) struct BucketState {
     pending: Vec<Pending>,
     /// Requests that wait for their turn.
     queues: Queues<Pending>,
+    /// Those of `pending` that had their turn, by bucket.
+    heads: BTreeMap<(LimitId, Key), Place>,
     /// Who to tell when the next grant is committed, and when the one in flight is.
     next_acks: Vec<Ack>,
     acks: Vec<Ack>,
@@ -108,41 +117,6 @@ struct Handover {
     /// What is left to be committed; `None` until what is in flight has committed.
     commands: Option<std::vec::IntoIter<Command>>,
     done: oneshot::Sender<()>,
-}
-
-/// A request that is not answered yet.
-#[derive(Debug)]
-struct Pending {
-    acquire: Acquire,
-    /// The permit that was asked for on its behalf.
-    permit: Option<PermitId>,
-    /// Until when it may queue for its turn.
-    patient_until: ShardTime,
-    /// Until when it may wait for a grant; set when it first has to.
-    grant_until: Option<ShardTime>,
-    reply: Reply<Answer>,
-}
-
-/// Somebody who waits for a commit.
-enum Ack {
-    Settled(Reply<Result<(), SettleFailure>>),
-    Reset(Reply<Result<(), Unavailable>>),
-}
-
-impl Ack {
-    fn committed(self) {
-        match self {
-            Self::Settled(reply) => reply.send(Ok(())),
-            Self::Reset(reply) => reply.send(Ok(())),
-        }
-    }
-
-    fn lost(self) {
-        match self {
-            Self::Settled(reply) => reply.send(Err(Unavailable.into())),
-            Self::Reset(reply) => reply.send(Err(Unavailable)),
-        }
-    }
 }
 
 pub(crate) struct BucketActor;
@@ -226,6 +200,7 @@ impl BucketState {
             leader: None,
             pending: Vec::new(),
             queues: Queues::default(),
+            heads: BTreeMap::new(),
             next_acks: Vec::new(),
             acks: Vec::new(),
             reshape_waiters: Vec::new(),
@@ -261,6 +236,8 @@ impl BucketState {
         self.environment.events.on(Event::Deciding { shard: self.shard, requests: work.len() });
         let buckets = SWEEP_BUCKETS_A_REQUEST * work.len();
         self.with_leader(|this, leader, state, now| {
+            // Buckets lie far apart in memory: all are fetched before the first is decided.
+            leader.fetch(work.iter().filter_map(Work::acquired));
             work.into_iter().for_each(|work| this.work(leader, state, now, work));
             leader.forget(state, now, buckets);
         });
@@ -323,7 +300,7 @@ impl BucketState {
         self.environment.events.on(Event::Proposed { shard: self.shard });
         let (group, leadership, myself) = (Arc::clone(&self.group), self.leadership, self.myself.clone());
         tokio::spawn(async move {
-            let result = group.propose(leadership, consensus::Command::Shard(command)).await;
+            let result = group.propose(leadership, consensus::Command::Shard(Box::new(command))).await;
             drop(myself.cast(BucketMsg::Completed(result)));
         });
     }
@@ -380,7 +357,9 @@ impl BucketState {
         let acks = std::mem::take(&mut self.acks);
         let commit_ns = self.commit_ns;
         self.with_leader(|this, leader, state, now| {
-            leader.granted(state);
+            for (limit, key) in leader.granted(state) {
+                this.queues.wake(limit, key, now);
+            }
             leader.set_commit_ns(commit_ns);
             this.decide_pending(leader, state, now);
             acks.into_iter().for_each(Ack::committed);
@@ -420,7 +399,8 @@ impl BucketState {
         match work {
             Work::Acquire(acquire, reply) => {
                 let patient_until = now.plus(acquire.patience_ns);
-                let pending = Pending { acquire, permit: None, patient_until, grant_until: None, reply };
+                let pending =
+                    Pending { acquire, permit: None, has_queued: false, patient_until, grant_until: None, reply };
                 self.decide(leader, state, now, pending);
             }
             Work::GiveBack(receipt) => {
@@ -428,44 +408,59 @@ impl BucketState {
                 self.queues.wake(receipt.limit, receipt.key, now);
             }
             Work::Settle(settlement, reply) => match leader.settle(state, now, &settlement) {
-                Ok(()) => {
+                Ok(returned) => {
                     self.queues.wake(settlement.receipt.limit, settlement.receipt.key, now);
-                    self.next_acks.push(Ack::Settled(reply));
+                    self.promise(now, Promise::Settled(returned, reply));
                 }
+                // Whoever asked before is told when it commits; it may yet not.
+                Err(SettleError::UnderWay) => reply.send(Err(Unavailable.into())),
                 Err(error) => reply.send(Err(error.into())),
             },
             Work::Reset(limit, key, reply) => {
                 leader.reset(limit, key, now);
                 self.queues.wake(limit, key, now);
-                self.next_acks.push(Ack::Reset(reply));
+                self.promise(now, Promise::Reset(reply));
             }
         }
     }
 
-    fn decide(&mut self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
-        let Acquire { limit, key, .. } = pending.acquire;
-        let ahead = self.queues.units_waiting(limit, key);
-        self.decide_behind(leader, state, now, pending, ahead, |queues, turn, at| queues.join(turn, at));
+    /// Answers when the next grant is committed.
+    fn promise(&mut self, now: ShardTime, promise: Promise) {
+        self.next_acks.push(Ack { until: now.plus(nanos(self.settings.deadline)), promise });
     }
 
-    /// Decides a request behind `ahead` units of others; `enqueue` is how it takes its place if it has to wait for its turn.
-    fn decide_behind(
+    fn decide(&mut self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
+        let Acquire { limit, key, .. } = pending.acquire;
+        let place = self.place_of_next(limit, key);
+        self.decide_at(leader, state, now, pending, place, |queues, turn, at| queues.join(turn, at));
+    }
+
+    /// The place of whoever comes next to a bucket: behind its queue, and behind those of it that wait for their grant.
+    fn place_of_next(&self, limit: LimitId, key: Key) -> Place {
+        let queue = self.queues.next_place(limit, key);
+        let heads = self.heads.get(&(limit, key)).copied().unwrap_or(Place::HEAD);
+        Place { units: queue.units.saturating_add(heads.units), requests: queue.requests + heads.requests }
+    }
+
+    /// Decides a request in its `place` of the bucket's queue; `enqueue` is how it takes its place if it has to wait for its turn.
+    fn decide_at(
         &mut self,
         leader: &mut Leader,
         state: &State,
         now: ShardTime,
         pending: Pending,
-        ahead: u64,
+        place: Place,
         enqueue: impl FnOnce(&mut Queues<Pending>, Turn<Pending>, ShardTime),
     ) {
-        match leader.decide(state, now, &pending.ask(ahead), None) {
+        match leader.decide(state, now, &pending.ask(place.units), None) {
             Decision::Admitted(standing, receipt) => pending.answer(Outcome::Admitted(standing, Some(receipt)), now),
             Decision::Refused(refusal) => pending.answer(Outcome::Refused(refusal), now),
             Decision::Wait(permit) => self.wait_for_grant(pending, permit, now),
-            Decision::Denied(standing) if pending.may_queue(&standing, ahead, now) => {
+            Decision::Denied(standing) if pending.may_queue(state, &standing, place, now) => {
                 let Acquire { limit, key, cost: units, .. } = pending.acquire;
                 let turn = now.plus(standing.retry_after_ns).min(pending.patient_until);
                 let until = pending.patient_until;
+                let pending = Pending { has_queued: true, ..pending };
                 enqueue(&mut self.queues, Turn { limit, key, units, until, request: pending }, turn);
             }
             Decision::Denied(standing) => pending.answer(Outcome::Denied(standing), now),
@@ -473,32 +468,63 @@ impl BucketState {
     }
 
     fn wait_for_grant(&mut self, mut pending: Pending, permit: Option<PermitId>, now: ShardTime) {
-        let deadline_ns = i64::try_from(self.settings.deadline.as_nanos()).unwrap_or(i64::MAX);
         pending.permit = permit;
-        pending.grant_until.get_or_insert_with(|| now.plus(deadline_ns));
+        pending.grant_until.get_or_insert_with(|| now.plus(nanos(self.settings.deadline)));
+        if pending.has_queued {
+            let head = self.heads.entry(pending.bucket()).or_insert(Place::HEAD);
+            head.units = head.units.saturating_add(pending.acquire.cost);
+            head.requests += 1;
+        }
         self.pending.push(pending);
     }
 
-    /// Decides again what waited for the grant that is committed now.
+    /// Decides again what waited for the grant that is committed now. All of it came before whoever is in a queue, and stays in
+    /// its order where it has to wait once more.
     fn decide_pending(&mut self, leader: &mut Leader, state: &State, now: ShardTime) {
+        self.heads.clear();
+        let mut turned_away = Vec::new();
+        let mut places: BTreeMap<(LimitId, Key), Place> = BTreeMap::new();
         for pending in std::mem::take(&mut self.pending) {
+            let (limit, key) = pending.bucket();
+            self.queues.wake(limit, key, now);
             if pending.reply.is_abandoned() {
                 pending.release_permit(leader);
-            } else {
-                // It had its turn before it waited for the grant, so nobody in the queue is ahead of it.
-                self.decide_behind(leader, state, now, pending, 0, |queues, turn, at| queues.rejoin(turn, at));
+                continue;
             }
+            let place = places.get(&(limit, key)).copied().unwrap_or(Place::HEAD);
+            self.decide_at(leader, state, now, pending, place, |_, turn, at| {
+                let requests = place.requests + 1;
+                places.insert((limit, key), Place { units: place.units.saturating_add(turn.units), requests });
+                turned_away.push((turn, at));
+            });
         }
+        turned_away.into_iter().rev().for_each(|(turn, at)| self.queues.rejoin(turn, at));
     }
 
     /// Lets pass whoever's turn has come.
     fn turn(&mut self) {
         self.turn_timer = None;
         self.with_leader(|this, leader, state, now| {
+            while let Some(ended) = this.queues.take_ended(now) {
+                let place = this.place_of_next(ended.limit, ended.key);
+                // Its patience is over, so it does not queue again.
+                this.decide_at(leader, state, now, ended.request, place, |_, _, _| {});
+            }
+            let mut granting: BTreeSet<_> = this.pending.iter().map(Pending::bucket).collect();
             while let Some(turn) = this.queues.take_due(now) {
-                let pending = turn.request;
-                if !pending.reply.is_abandoned() {
-                    this.decide_behind(leader, state, now, pending, 0, |queues, turn, at| queues.rejoin(turn, at));
+                let bucket = (turn.limit, turn.key);
+                if turn.request.reply.is_abandoned() {
+                    continue;
+                }
+                if granting.contains(&bucket) {
+                    // Whoever was ahead waits for a grant. The bucket is looked at again when that is decided.
+                    this.queues.rejoin(turn, now.plus(nanos(this.settings.deadline)));
+                    continue;
+                }
+                let rejoin = |queues: &mut Queues<Pending>, turn, at| queues.rejoin(turn, at);
+                this.decide_at(leader, state, now, turn.request, Place::HEAD, rejoin);
+                if this.pending.last().is_some_and(|last| last.bucket() == bucket) {
+                    granting.insert(bucket);
                 }
             }
         });
@@ -511,12 +537,16 @@ impl BucketState {
             self.inbox.drain().into_iter().for_each(Work::unavailable);
         }
         self.with_leader(|this, leader, state, now| {
+            this.acks.extract_if(.., |ack| ack.until <= now).for_each(Ack::lost);
+            this.next_acks.extract_if(.., |ack| ack.until <= now).for_each(Ack::lost);
             let is_overdue = |pending: &Pending| pending.grant_until.is_some_and(|until| until <= now);
             let (overdue, waiting) = std::mem::take(&mut this.pending).into_iter().partition(is_overdue);
             this.pending = waiting;
             let overdue: Vec<Pending> = overdue;
             for pending in overdue {
                 this.environment.events.on(Event::Degraded { shard: this.shard });
+                let (limit, key) = pending.bucket();
+                this.queues.wake(limit, key, now);
                 this.answer_degraded(leader, state, now, pending);
             }
         });
@@ -526,7 +556,7 @@ impl BucketState {
         let on_unavailable = pending.acquire.on_unavailable;
         let (ask, unreplicated) = match on_unavailable {
             OnUnavailable::Local => (pending.ask(0), Some(Unreplicated { nodes: self.settings.nodes })),
-            OnUnavailable::Allow | OnUnavailable::Deny => (Ask { cost: 0, ..pending.ask(0) }, None),
+            OnUnavailable::Allow | OnUnavailable::Deny => (Ask { cost: 0, permit: None, ..pending.ask(0) }, None),
         };
         let outcome = match (leader.decide(state, now, &ask, unreplicated), on_unavailable) {
             (Decision::Refused(refusal), _) => Outcome::Refused(refusal),
@@ -537,7 +567,7 @@ impl BucketState {
                 Outcome::Admitted(standing, None)
             }
             (Decision::Admitted(standing, _) | Decision::Denied(standing), OnUnavailable::Deny) => {
-                let retry_after_ns = standing.retry_after_ns.max(self.commit_ns).max(1);
+                let retry_after_ns = standing.retry_after_ns.max(UNAVAILABLE_RETRY_NS);
                 Outcome::Denied(Standing { retry_after_ns, ..standing })
             }
         };
@@ -555,8 +585,9 @@ impl BucketState {
             self.turn_timer = Some(turn);
             self.myself.send_after(duration(turn.since(now)), || BucketMsg::Turn);
         }
-        let first = self.pending.iter().filter_map(|pending| pending.grant_until).min();
-        if let Some(first) = first {
+        let grants = self.pending.iter().filter_map(|pending| pending.grant_until);
+        let acks = self.acks.iter().chain(&self.next_acks).map(|ack| ack.until);
+        if let Some(first) = grants.chain(acks).min() {
             self.set_overdue_timer(duration(first.since(now)));
         }
     }
@@ -591,10 +622,19 @@ impl BucketState {
             let follows = leader.follow(state);
             follows.then(|| leader.hand_over(state, stamp, HANDOVER_CHUNK))
         });
-        if let Some(handover) = &mut self.handover {
-            handover.commands = Some(commands.unwrap_or_default().into_iter());
+        match (commands, &mut self.handover) {
+            (Some(commands), Some(handover)) => {
+                handover.commands = Some(commands.into_iter());
+                self.go_on_handing_over();
+            }
+            _ => {
+                // Another leader has taken over already. What was to be committed is not.
+                if let Some(handover) = self.handover.take() {
+                    handover.done.send(()).ok();
+                }
+                self.myself.stop(Some("another leader has taken over".to_owned()));
+            }
         }
-        self.go_on_handing_over();
     }
 
     fn go_on_handing_over(&mut self) {
@@ -629,30 +669,6 @@ fn duration(span_ns: i64) -> Duration {
     Duration::from_nanos(span_ns.max(0).unsigned_abs())
 }
 
-impl Pending {
-    fn ask(&self, ahead: u64) -> Ask {
-        let Acquire { limit, key, cost, consistency, .. } = self.acquire;
-        Ask { limit, key, cost, consistency, ahead, permit: self.permit }
-    }
-
-    /// Whether the request waits for its turn: it is patient enough, and not more wait already than the bucket holds.
-    fn may_queue(&self, standing: &Standing, ahead: u64, now: ShardTime) -> bool {
-        let in_time = now.plus(standing.retry_after_ns) <= self.patient_until;
-        self.acquire.patience_ns > 0 && in_time && ahead.saturating_add(self.acquire.cost) <= standing.limit
-    }
-
-    /// Gives back the permit that was asked for on its behalf.
-    fn release_permit(&self, leader: &mut Leader) {
-        if let Some(permit) = self.permit {
-            leader.release(self.acquire.limit, self.acquire.key, permit);
-        }
-    }
-
-    fn answer(self, outcome: Outcome, at: ShardTime) {
-        self.answer_as(outcome, false, at);
-    }
-
-    fn answer_as(self, outcome: Outcome, degraded: bool, at: ShardTime) {
-        self.reply.send(Answer { outcome, degraded, at });
-    }
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }

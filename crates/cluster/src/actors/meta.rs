@@ -12,6 +12,9 @@ use super::SupervisorMsg;
 use crate::consensus::{self, Group, LeaderId, ProposeError};
 use crate::meta::{self, ClusterState, MAX_LIMITS};
 
+/// The most changes that wait for the one that is being made; one more is refused at once.
+const MAX_WAITING: usize = 256;
+
 /// How long a change may take to be committed and to reach every shard.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -21,9 +24,6 @@ const LEADER_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often the log's length is looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What a limit takes in a snapshot, about.
-const SNAPSHOT_BYTES_A_LIMIT: u64 = 256;
 
 /// A change of the limits.
 #[derive(Clone, Debug)]
@@ -129,6 +129,11 @@ impl Actor for MetaActor {
 
 impl MetaState {
     fn change(&mut self, change: LimitChange, reply: oneshot::Sender<Result<Created, LimitChangeError>>) {
+        if self.waiting.len() >= MAX_WAITING {
+            let problem = format!("{MAX_WAITING} changes wait already");
+            drop(reply.send(Err(LimitChangeError::Unavailable(problem))));
+            return;
+        }
         self.waiting.push_back((change, reply));
         self.start_next();
     }
@@ -156,10 +161,7 @@ impl MetaState {
 
     fn compact(&self) {
         let group = Arc::clone(&self.group);
-        tokio::spawn(async move {
-            let limits = group.state().read(|state| state.limits().len()) as u64;
-            group.compact(limits * SNAPSHOT_BYTES_A_LIMIT, false).await;
-        });
+        tokio::spawn(async move { group.compact(false).await });
     }
 }
 
@@ -195,7 +197,7 @@ pub(crate) async fn propose(
     group: &Group<ClusterState>,
     command: meta::Command,
 ) -> Result<meta::Applied, LimitChangeError> {
-    let command = consensus::Command::Cluster(command);
+    let command = consensus::Command::Cluster(Box::new(command));
     for _ in 0..LEADER_RETRIES {
         match propose_once(group, command.clone()).await {
             Err(ProposeError::NotLeader) => tokio::time::sleep(LEADER_PAUSE).await,

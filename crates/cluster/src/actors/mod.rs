@@ -1,7 +1,9 @@
 //! The actors of a node. One a file, in one order: messages, arguments, state, the actor, then what its state can do.
 
+mod ack;
 mod bucket;
 mod meta;
+mod pending;
 mod replica;
 mod supervisor;
 
@@ -23,5 +25,11 @@ impl consensus::Machine for limiter::State {
             consensus::Command::Shard(command) => consensus::Applied::Shard(self.apply(command)),
             consensus::Command::Cluster(_) => consensus::Applied::Nothing,
         }
+    }
+
+    fn encoded_bytes(&self) -> usize {
+        /// A key, a ceiling and the limit's share.
+        const BYTES_A_BUCKET: usize = 32;
+        self.granted_buckets() * BYTES_A_BUCKET
     }
 }

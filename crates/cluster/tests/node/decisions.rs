@@ -91,4 +91,7 @@ async fn a_node_that_is_full_refuses_new_buckets_and_keeps_spent_ones() {
     for user in 0..10 {
         assert!(!fixture.acquire(&user.to_string(), 1).await.allowed, "user {user} is remembered");
     }
+    let labels = std::collections::BTreeMap::from([("user".to_owned(), "3".to_owned())]);
+    assert_eq!(fixture.node.reset_bucket("slow", "app", &labels).await, Ok(true));
+    assert!(fixture.acquire("one too many", 1).await.allowed, "a bucket that was reset leaves its room");
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tollgate_limiter::{Limit, OnUnavailable};
+use tollgate_cluster::{SettleReservationError, Settled};
+use tollgate_limiter::{Algorithm, Limit, OnUnavailable};
 
 use crate::harness::{Fixture, SECOND, limit, token_bucket};
 
@@ -34,9 +35,12 @@ async fn a_bucket_actor_that_fails_is_started_anew_from_committed_state() {
 
 #[tokio::test]
 async fn without_commits_each_limit_answers_as_it_says_and_comes_back_by_itself() {
-    let cases = [(OnUnavailable::Local, true), (OnUnavailable::Deny, false), (OnUnavailable::Allow, true)];
-    for (on_unavailable, allowed) in cases {
-        let slow = Limit { on_unavailable, ..limit("slow", token_bucket(1, HOUR, 10)) };
+    let says = [(OnUnavailable::Local, true), (OnUnavailable::Deny, false), (OnUnavailable::Allow, true)];
+    let algorithms = [token_bucket(1, HOUR, 10), Algorithm::Concurrency { permits: 10, ttl_ns: HOUR }];
+    for ((on_unavailable, allowed), algorithm) in
+        says.into_iter().flat_map(|says| algorithms.map(|algorithm| (says, algorithm)))
+    {
+        let slow = Limit { on_unavailable, ..limit("slow", algorithm) };
         let fixture = Fixture::start(vec![slow]).await;
         assert!(fixture.acquire("a", 1).await.allowed);
         fixture.storage.set_stuck(true);
@@ -51,6 +55,27 @@ async fn without_commits_each_limit_answers_as_it_says_and_comes_back_by_itself(
         let verdict = fixture.acquire("b", 1).await;
         assert_eq!((verdict.allowed, verdict.degraded), (true, false), "{on_unavailable:?} is exact again");
     }
+}
+
+#[tokio::test]
+async fn without_commits_a_settlement_is_neither_promised_nor_waited_for() {
+    let fixture = Fixture::start(vec![limit("slow", token_bucket(1, HOUR, 10))]).await;
+    let token = fixture.node.reservation(&fixture.acquire("a", 8).await);
+    fixture.storage.set_stuck(true);
+    let settle_twice = async {
+        let first = fixture.node.settle(&token, 3).await;
+        (first, fixture.node.settle(&token, 3).await)
+    };
+    let answers = tokio::select! {
+        answers = settle_twice => answers,
+        () = tick(&fixture) => unreachable!("the clock is turned for ever"),
+    };
+    let unavailable = Err(SettleReservationError::Unavailable);
+    assert_eq!(answers, (unavailable, unavailable), "it is not settled before it is committed");
+    fixture.storage.set_stuck(false);
+    let settled = fixture.node.settle(&token, 3).await;
+    assert!(!matches!(settled, Ok(Settled { returned: 6.., .. })), "{settled:?}");
+    assert_eq!(fixture.acquire("a", 0).await.limits[0].standing.remaining, 7, "once, and only once");
 }
 
 /// Turns the test's clock as real time passes.

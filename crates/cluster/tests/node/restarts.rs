@@ -1,5 +1,6 @@
 //! Crashes and restarts: what was admitted stays admitted, and what was promised is kept.
 
+use tollgate_cluster::Settled;
 use tollgate_limiter::Algorithm;
 
 use crate::harness::{Fixture, SECOND, limit, quota, token_bucket};
@@ -109,10 +110,20 @@ async fn a_reservation_is_settled_once_whatever_happens_in_between() {
     let fixture = Fixture::start(vec![limit("slow", token_bucket(1, HOUR, 10))]).await;
     let verdict = fixture.acquire("a", 8).await;
     let token = fixture.node.reservation(&verdict);
-    assert_eq!(fixture.node.settle(&token, 3).await, Ok(8));
+    assert_eq!(fixture.node.settle(&token, 3).await, Ok(Settled { reserved: 8, returned: 5 }));
     assert_eq!(fixture.acquire("a", 0).await.limits[0].standing.remaining, 7);
     assert!(fixture.node.settle(&token, 3).await.is_err());
     let fixture = fixture.crash_and_restart(|_| {}).await;
     assert!(fixture.node.settle(&token, 0).await.is_err(), "it is remembered");
     assert!(fixture.admitted("a").await <= 7);
+}
+
+#[tokio::test]
+async fn a_reservation_of_before_a_crash_gives_nothing_back_and_says_so() {
+    let fixture = Fixture::start(vec![limit("slow", token_bucket(1, HOUR, 10))]).await;
+    let token = fixture.node.reservation(&fixture.acquire("a", 6).await);
+    let fixture = fixture.crash_and_restart(|_| {}).await;
+    let left = fixture.acquire("a", 0).await.limits[0].standing.remaining;
+    assert_eq!(fixture.node.settle(&token, 0).await, Ok(Settled { reserved: 6, returned: 0 }));
+    assert_eq!(fixture.acquire("a", 0).await.limits[0].standing.remaining, left);
 }

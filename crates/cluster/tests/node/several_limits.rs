@@ -51,7 +51,8 @@ async fn a_cost_that_never_fits_a_limit_in_shadow_passes() {
     let fixture = Fixture::start(vec![shadow, limit("real", token_bucket(1, HOUR, 5))]).await;
     let verdict = fixture.acquire("a", 4).await;
     assert!(verdict.allowed);
-    assert_eq!(remaining(&verdict), [("real".to_owned(), 1)]);
+    assert_eq!(remaining(&verdict), [("real".to_owned(), 1), ("shadow".to_owned(), 2)]);
+    assert!(!verdict.limits[1].allowed, "it reports that it would have denied");
 }
 
 #[tokio::test]

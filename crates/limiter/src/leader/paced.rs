@@ -7,9 +7,6 @@ use crate::{Pace, ShardTime, SpentAt, Table};
 /// A single grant is sized to last for so many commits at the bucket's own pace.
 const COMMITS_A_GRANT: i64 = 20;
 
-/// So small a part of a unit is not worth the memory of an entry.
-const CRUMBS_A_UNIT: i64 = 1_000;
-
 /// When a request may pass.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Passing {
@@ -28,7 +25,8 @@ impl Desk<'_> {
         refunds: &Refunds,
     ) -> Decision {
         let (key, now) = (self.ask.key, self.now);
-        let known = arrivals.get(key).copied();
+        let mut entry = arrivals.get_mut(key);
+        let known = entry.as_deref().copied();
         let arrival = known.unwrap_or_else(|| self.granted.start(key));
         let wait_ns = self.paced_wait_ns(pace, passing, arrival, self.units());
         if wait_ns > 0 {
@@ -49,21 +47,21 @@ impl Desk<'_> {
         if is_new {
             self.claim_room();
         }
-        self.keep_arrival(end, arrivals);
+        match &mut entry {
+            _ if self.needs_no_entry(end) => drop(arrivals.remove(key)),
+            Some(arrival) => **arrival = end,
+            None => drop(arrivals.insert(key, end)),
+        }
         let spent = SpentAt::Interval { end: refunds.end_in_receipt(key, end) };
         self.admitted(self.paced_standing(pace, end, 0), self.units(), spent)
     }
 
-    /// Remembers that the bucket has spent up to `end`. One that has spent all that was granted stands where a missing one
-    /// starts and needs no entry, unless a grant is under way: then the entry says what that is worth.
-    fn keep_arrival(&mut self, end: ShardTime, arrivals: &mut Table<ShardTime>) {
+    /// Whether a bucket that has spent up to `end` stands where a missing one starts, because it has spent all that was granted.
+    /// While a grant is under way it needs its entry, which says what that is worth.
+    fn needs_no_entry(&self, end: ShardTime) -> bool {
         let (limit, key) = (self.ask.limit, self.ask.key);
         let is_asked = || self.wanted.is_wanted(limit, key) || self.wanted.is_in_flight(limit, key);
-        if self.horizon < end && self.granted.start(key) == end && !is_asked() {
-            arrivals.remove(key);
-        } else {
-            arrivals.insert(key, end);
-        }
+        self.horizon < end && self.granted.start(key) == end && !is_asked()
     }
 
     /// Nanoseconds until `units` fit; 0 when they fit now.
@@ -82,11 +80,12 @@ impl Desk<'_> {
     /// unit within a horizon is asked for only when a request waits: it is used so rarely that its memory counts more.
     fn draw_on_grant(&mut self, pace: Pace, end: ShardTime) -> bool {
         let (limit, key) = (self.ask.limit, self.ask.key);
-        let reserve_ns = pace.span_ns(units_a_grant(pace, self.options.commit_ns)) / 2;
-        if self.horizon.since(end) >= reserve_ns {
+        if self.horizon.since(end) >= most_a_grant_ns(pace, self.options.commit_ns) / 2 {
             return true;
         }
-        let right = self.granted.ceiling(key).unwrap_or(ShardTime::MIN).max(self.horizon);
+        let reserve_ns = pace.span_ns(units_a_grant(pace, self.options.commit_ns)) / 2;
+        let ceiling = self.granted.ceiling(key).filter(|_| !self.wanted.is_trimming(limit, key));
+        let right = ceiling.unwrap_or(ShardTime::MIN).max(self.horizon);
         if end > right && self.needs_grant() {
             return false;
         }
@@ -107,13 +106,20 @@ impl Desk<'_> {
     }
 }
 
-/// Whether a bucket can do without its entry: because it is whole, or stands where a missing one starts, give or take a
-/// thousandth of a unit of which its client sees nothing.
-pub(super) fn is_spare(pace: Pace, arrival: ShardTime, start: ShardTime, now: ShardTime) -> bool {
-    let is_whole = arrival.max(start) <= now;
-    let lost_ns = start.since(arrival);
-    let is_close = (0..=pace.interval_ns() / CRUMBS_A_UNIT).contains(&lost_ns);
-    is_whole || (is_close && pace.remaining(arrival, now) == pace.remaining(start, now))
+/// Whether a bucket can do without its entry: because it is whole, or stands where a missing one starts.
+pub(super) fn is_spare(arrival: ShardTime, start: ShardTime, now: ShardTime) -> bool {
+    arrival.max(start) <= now || arrival == start
+}
+
+/// Whether what is left of a bucket's ceiling is less than a unit, and the bucket so slow that nothing is asked for ahead.
+/// Such a bucket needs its entry for a right that nobody can use.
+pub(super) fn is_trimmable(pace: Pace, arrival: ShardTime, ceiling: ShardTime, horizon_lead_ns: i64) -> bool {
+    pace.interval_ns() > horizon_lead_ns && (1..pace.interval_ns()).contains(&ceiling.since(arrival))
+}
+
+/// What a single grant takes of the axis, at most: so much is computed without a division.
+fn most_a_grant_ns(pace: Pace, commit_ns: i64) -> i64 {
+    commit_ns.saturating_mul(COMMITS_A_GRANT).max(pace.interval_ns())
 }
 
 /// How many units a single grant holds: what the bucket earns in 20 commits, at least one, at most a tenth of its burst.

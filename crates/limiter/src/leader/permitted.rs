@@ -2,7 +2,7 @@
 
 use super::{Decision, Desk, Refusal, Standing};
 use crate::permits::{reset_ns, units_out, wait_ns};
-use crate::{PermitId, SpentAt};
+use crate::{PermitId, SpentAt, Unreplicated};
 
 impl Desk<'_> {
     pub(super) fn decide_permit(&mut self, capacity: u64, ttl_ns: i64) -> Decision {
@@ -10,7 +10,7 @@ impl Desk<'_> {
             return self.permitted(capacity, ttl_ns, permit);
         }
         if let Some(permit) = self.ask.permit.filter(|permit| self.wanted.is_permit_pending(*permit)) {
-            return Decision::Wait(Some(permit));
+            return self.pending(capacity, ttl_ns, permit);
         }
         let taken = self.taken().saturating_add(self.ask.ahead);
         if self.ask.cost == 0 {
@@ -34,6 +34,18 @@ impl Desk<'_> {
         }
         let permit = self.wanted.permit(self.ask.limit, self.ask.key, units, self.now.plus(ttl_ns));
         if self.needs_grant() { Decision::Wait(Some(permit)) } else { self.permitted(capacity, ttl_ns, permit) }
+    }
+
+    /// A permit that was asked for: to be waited for, or to be given without its commit if this node decides alone and its share
+    /// allows it.
+    fn pending(&self, capacity: u64, ttl_ns: i64, permit: PermitId) -> Decision {
+        match self.unreplicated {
+            None => Decision::Wait(Some(permit)),
+            Some(Unreplicated { nodes }) if self.taken().saturating_mul(nodes) <= capacity => {
+                self.permitted(capacity, ttl_ns, permit)
+            }
+            Some(_) => Decision::Denied(self.permit_standing(capacity, ttl_ns, ttl_ns.max(1))),
+        }
     }
 
     fn is_out(&self, permit: PermitId) -> bool {

@@ -1,13 +1,11 @@
 //! What the leader has spent of one limit's buckets.
 
-use std::hint::black_box;
-
 use super::refunds::Refunds;
 use super::wanted::Want;
 use super::{Bucket, LeaderOptions, paced, windowed};
 use crate::state::{LimitState, pace_of};
 use crate::window::{SliceGrant, WindowRule, WindowUse};
-use crate::{Algorithm, Grants, Key, LimitId, Receipt, ShardTime, SpentAt, Table};
+use crate::{Algorithm, Grants, Key, LimitId, Pace, Receipt, ShardTime, SpentAt, Table};
 
 /// The buckets of one limit, beside the algorithm that their figures are of. A bucket that is missing stands where
 /// [`LimitState`] says that it starts: at all that was ever granted.
@@ -71,19 +69,20 @@ impl Spending {
         }
     }
 
-    pub(super) fn fetch(&self, key: Key) {
-        let is_known = match self {
-            Self::Paced(_, arrivals, _) => arrivals.get(key).is_some(),
-            Self::Windowed(_, uses) => uses.get(key).is_some(),
-            Self::Permitted => false,
-        };
-        black_box(is_known);
+    /// Reads where the bucket would lie.
+    pub(super) fn touch(&self, key: Key) -> u64 {
+        match self {
+            Self::Paced(_, arrivals, _) => arrivals.touch(key),
+            Self::Windowed(_, uses) => uses.touch(key),
+            Self::Permitted => 0,
+        }
     }
 
-    pub(super) fn give_back(&mut self, granted: &LimitState, receipt: &Receipt, units: u64, now: ShardTime) {
+    /// Gives back `units`, as far as they have not refilled, and returns how many that were.
+    pub(super) fn give_back(&mut self, granted: &LimitState, receipt: &Receipt, units: u64, now: ShardTime) -> u64 {
         match (self, receipt.spent) {
             (Self::Paced(algorithm, arrivals, refunds), SpentAt::Interval { end }) => {
-                let Some(pace) = pace_of(algorithm) else { return };
+                let Some(pace) = pace_of(algorithm) else { return 0 };
                 let arrival = arrivals.get(receipt.key).copied().unwrap_or_else(|| granted.start(receipt.key));
                 let end = refunds.end_now(receipt.key, end);
                 let lowered = pace.refunded(arrival, end, units, now);
@@ -91,13 +90,12 @@ impl Spending {
                     refunds.note(receipt.key, arrival, arrival.since(lowered));
                     arrivals.insert(receipt.key, lowered);
                 }
+                (arrival.since(lowered) / pace.interval_ns()).unsigned_abs()
             }
             (Self::Windowed(_, uses), SpentAt::Slice { start }) => {
-                if let Some(used) = uses.get_mut(receipt.key) {
-                    used.give_back(start, units);
-                }
+                uses.get_mut(receipt.key).map_or(0, |used| used.give_back(start, units))
             }
-            _ => {}
+            _ => 0,
         }
     }
 
@@ -130,29 +128,60 @@ impl Spending {
     }
 
     /// Looks at about `keys` buckets and forgets those that would come back as they are. Where a right is in flight, or
-    /// granted and not used, it would come back as spent.
+    /// granted and not used, it would come back as spent. Returns those of which the ceiling is to be trimmed first.
     pub(super) fn forget(
         &mut self,
         granted: &LimitState,
+        options: &LeaderOptions,
         now: ShardTime,
         keys: usize,
         is_in_flight: impl Fn(Key) -> bool,
-    ) {
+    ) -> Vec<Key> {
+        let mut trimmable = Vec::new();
         match self {
             Self::Paced(algorithm, arrivals, refunds) => {
-                let Some(pace) = pace_of(algorithm) else { return };
+                let Some(pace) = pace_of(algorithm) else { return trimmable };
                 arrivals.sweep(keys, |key, arrival| {
-                    paced::is_spare(pace, *arrival, granted.start(key), now) && !is_in_flight(key)
+                    let is_spare = paced::is_spare(*arrival, granted.start(key), now) && !is_in_flight(key);
+                    if !is_spare && is_trimmable(pace, *arrival, granted, key, options) {
+                        trimmable.push(key);
+                    }
+                    is_spare
                 });
                 refunds.forget(now, keys, |key| arrivals.get(key).copied().unwrap_or_else(|| granted.start(key)));
             }
             Self::Windowed(algorithm, uses) => {
-                let Some(rule) = WindowRule::of(algorithm) else { return };
+                let Some(rule) = WindowRule::of(algorithm) else { return trimmable };
                 uses.sweep(keys, |key, used| {
                     used.prune(rule, now);
                     let counts = |slice: &SliceGrant| rule.grant_counts_until(slice.end) > now;
                     used.is_empty() && !granted.slices(key).iter().any(counts) && !is_in_flight(key)
                 });
+            }
+            Self::Permitted => {}
+        }
+        trimmable
+    }
+
+    /// The ceiling that ends where the bucket's spending does, if it is still to be trimmed.
+    pub(super) fn trimmed_ceiling(&self, granted: &LimitState, key: Key, options: &LeaderOptions) -> Option<ShardTime> {
+        let Self::Paced(algorithm, arrivals, _) = self else { return None };
+        let pace = pace_of(algorithm)?;
+        arrivals.get(key).copied().filter(|arrival| is_trimmable(pace, *arrival, granted, key, options))
+    }
+
+    /// Forgets a bucket if it would come back as it is.
+    pub(super) fn forget_if_spare(&mut self, granted: &LimitState, key: Key, now: ShardTime) {
+        match self {
+            Self::Paced(_, arrivals, _) => {
+                if arrivals.get(key).is_some_and(|arrival| paced::is_spare(*arrival, granted.start(key), now)) {
+                    arrivals.remove(key);
+                }
+            }
+            Self::Windowed(_, uses) => {
+                if uses.get(key).is_some_and(WindowUse::is_empty) && granted.slices(key).is_empty() {
+                    uses.remove(key);
+                }
             }
             Self::Permitted => {}
         }
@@ -213,4 +242,9 @@ impl Spending {
             Self::Permitted => {}
         }
     }
+}
+
+fn is_trimmable(pace: Pace, arrival: ShardTime, granted: &LimitState, key: Key, options: &LeaderOptions) -> bool {
+    let ceiling = granted.ceiling(key);
+    ceiling.is_some_and(|ceiling| paced::is_trimmable(pace, arrival, ceiling, options.horizon_lead_ns))
 }

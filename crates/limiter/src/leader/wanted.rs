@@ -1,9 +1,15 @@
 //! What the leader will ask its group for next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::permits::Permit;
 use crate::{Grants, Key, LimitId, PermitId, SettlementId, ShardTime};
+
+/// The most ceilings that wait to be trimmed; what is found beyond is found again by a later sweep.
+const MOST_TRIMS: usize = 4_096;
+
+/// So many ceilings to trim are worth an entry of their own. Fewer wait for the next.
+const TRIMS_WORTH_AN_ENTRY: usize = 1_024;
 
 /// Collected until the entry that is in flight has committed.
 #[derive(Debug)]
@@ -24,9 +30,22 @@ pub(super) struct Wanted {
     buckets_in_flight: Vec<(LimitId, Key)>,
     /// Buckets of which a reset is in flight.
     resets_in_flight: Vec<(LimitId, Key)>,
+    /// Buckets to which permits come back with the entry in flight.
+    releases_in_flight: Vec<(LimitId, Key)>,
+    /// Buckets whose ceilings are to end where their spending does, and those of which that is in flight.
+    trims: BTreeSet<(LimitId, Key)>,
+    trims_in_flight: BTreeSet<(LimitId, Key)>,
     /// Buckets that nothing was known of before, asked for and in flight.
     new_buckets: u64,
     new_buckets_in_flight: u64,
+}
+
+/// What an entry has changed, that its leader acts on.
+pub(super) struct Committed {
+    /// Buckets to which permits have come back.
+    pub(super) released: Vec<(LimitId, Key)>,
+    /// Buckets that may need no entry any more: their ceilings were trimmed, or they were reset.
+    pub(super) spare: Vec<(LimitId, Key)>,
 }
 
 /// What a bucket needs.
@@ -51,6 +70,9 @@ impl Wanted {
             permits_in_flight: Vec::new(),
             buckets_in_flight: Vec::new(),
             resets_in_flight: Vec::new(),
+            releases_in_flight: Vec::new(),
+            trims: BTreeSet::new(),
+            trims_in_flight: BTreeSet::new(),
             new_buckets: 0,
             new_buckets_in_flight: 0,
         }
@@ -69,6 +91,17 @@ impl Wanted {
     /// Whether the bucket is to be reset, and that has not committed.
     pub(super) fn is_resetting(&self, limit: LimitId, key: Key) -> bool {
         self.grants.reset.contains(&(limit, key)) || self.resets_in_flight.contains(&(limit, key))
+    }
+
+    /// Whether the bucket's ceiling is being trimmed. Until that has committed, nothing may be spent by it.
+    pub(super) fn is_trimming(&self, limit: LimitId, key: Key) -> bool {
+        self.trims_in_flight.contains(&(limit, key))
+    }
+
+    /// The ceilings of these buckets are to be trimmed with the next entry.
+    pub(super) fn trim(&mut self, limit: LimitId, keys: Vec<Key>) {
+        let room = MOST_TRIMS.saturating_sub(self.trims.len());
+        self.trims.extend(keys.into_iter().take(room).map(|key| (limit, key)));
     }
 
     /// Another bucket is asked for that nothing was known of before.
@@ -133,6 +166,7 @@ impl Wanted {
         let grants = std::mem::take(&mut self.grants);
         self.serial_in_flight = self.serial;
         self.resets_in_flight.extend_from_slice(&grants.reset);
+        self.releases_in_flight.extend(grants.released.iter().map(|(limit, key, _)| (*limit, *key)));
         self.permits_in_flight.extend(grants.permits.iter().map(|(limit, key, permit)| (*limit, *key, permit.units)));
         grants
     }
@@ -144,13 +178,27 @@ impl Wanted {
         std::mem::take(&mut self.buckets).into_iter().map(|((limit, key), want)| (limit, key, want))
     }
 
+    /// Takes the buckets whose ceilings are to be trimmed, if there is an entry for them to go with or enough for one. A bucket
+    /// that is granted more at the same time is none of them.
+    pub(super) fn take_trims(&mut self, is_entry: bool) -> BTreeSet<(LimitId, Key)> {
+        if !is_entry && self.trims.len() < TRIMS_WORTH_AN_ENTRY {
+            return BTreeSet::new();
+        }
+        let trims = std::mem::take(&mut self.trims);
+        trims.into_iter().filter(|(limit, key)| !self.is_in_flight(*limit, *key)).collect()
+    }
+
+    /// A trimmed ceiling goes with the entry.
+    pub(super) fn trimming(&mut self, limit: LimitId, key: Key) {
+        self.trims_in_flight.insert((limit, key));
+    }
+
     /// The entry in flight has committed. Whoever waits is decided again, and tells anew for how many units.
-    pub(super) fn granted(&mut self) {
+    pub(super) fn granted(&mut self) -> Committed {
         self.serial_committed = self.serial_in_flight;
         self.buckets.values_mut().for_each(|want| want.units = 0);
         self.new_buckets_in_flight = 0;
         self.buckets_in_flight.clear();
-        self.resets_in_flight.clear();
         for (limit, key, units) in self.permits_in_flight.drain(..) {
             if let Some(pending) = self.pending_permits.get_mut(&(limit, key)) {
                 *pending = pending.saturating_sub(units);
@@ -159,5 +207,8 @@ impl Wanted {
                 }
             }
         }
+        let trimmed = std::mem::take(&mut self.trims_in_flight);
+        let spare = trimmed.into_iter().chain(self.resets_in_flight.drain(..)).collect();
+        Committed { released: std::mem::take(&mut self.releases_in_flight), spare }
     }
 }

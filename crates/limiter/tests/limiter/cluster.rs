@@ -141,8 +141,9 @@ impl Cluster {
         let Some(leader) = &mut node.leader else { return };
         let Some(taken) = self.admitted.iter_mut().rev().nth(which).filter(|taken| !taken.returned) else { return };
         let units = units.min(taken.receipt.units);
-        (0..if self.refunds_twice { 2 } else { 1 })
-            .for_each(|_| leader.give_back(&node.state, now, &taken.receipt, units));
+        (0..if self.refunds_twice { 2 } else { 1 }).for_each(|_| {
+            leader.give_back(&node.state, now, &taken.receipt, units);
+        });
         taken.return_unused(units, now);
     }
 

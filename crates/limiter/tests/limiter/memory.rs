@@ -141,3 +141,17 @@ fn a_bucket_in_steady_use_waits_for_nothing() {
     }
     assert!(waits <= 1, "{waits} waits for a commit");
 }
+
+#[test]
+fn a_trimmed_ceiling_leaves_a_bucket_what_it_had() {
+    let mut shard = Shard::of(Algorithm::TokenBucket(Pace::new(1, 6 * SECOND, 5).expect("a legal pace")), at(SECOND));
+    shard.commit_takes_ns = MS;
+    for number in 1..=2_000 {
+        assert!(shard.acquire(bucket(number), 1).is_ok());
+        shard.leader.forget(&shard.state, shard.now, 4);
+    }
+    for number in 1..=2_000 {
+        assert!(shard.acquire(bucket(number), 5).is_err(), "a unit came back");
+        assert!(shard.acquire(bucket(number), 4).is_ok(), "a unit was lost");
+    }
+}

@@ -197,7 +197,7 @@ impl Player {
         };
         let settled = self.shard.leader.settle(&self.shard.state, self.shard.now, &settlement);
         self.shard.commit();
-        settled.map_or_else(|error| error.to_string(), |()| DONE.to_owned())
+        settled.map_or_else(|error| error.to_string(), |returned| format!("{returned} back"))
     }
 
     fn release(&mut self, line: &Line<'_>) -> String {

@@ -103,6 +103,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn reload(&self) -> Result<Self, ConfigError> {
+        self.sources.check_is_written()?;
         self.sources.clone().read()
     }
 

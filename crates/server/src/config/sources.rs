@@ -45,6 +45,20 @@ impl Sources {
         Ok(Self { file, environment, flags: flags.clone() })
     }
 
+    /// Refuses a file without any text: whoever writes one anew empties it first, and a node that reads it just then would drop every
+    /// limit in it.
+    ///
+    /// # Errors
+    /// The file is blank.
+    pub(super) fn check_is_written(&self) -> Result<(), ConfigError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if std::fs::read(file.as_path()).is_ok_and(|text| text.trim_ascii().is_empty()) {
+            let problem = "is empty: a file that asks for the defaults holds at least a comment".to_owned();
+            return Err(ConfigError { place: Place::File(Arc::clone(file)), problem });
+        }
+        Ok(())
+    }
+
     /// Reads them.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tollgate_api::{LimitDocument, LimitList, Problem};
-use tollgate_limiter::LimitName;
+use tollgate_cluster::LimitChangeError;
+use tollgate_limiter::{Limit, LimitName};
 
 use super::App;
 use super::body::Json;
@@ -42,7 +43,16 @@ fn unknown(name: &str) -> ProblemResponse {
     not_found(format!("there is no limit {name:?}"))
 }
 
-/// Creates or replaces a limit. It holds from the next decision on, and survives restarts.
+/// Has a document that gives only figures, such as a tier's, change those of the limit that there is: else a new rate for the
+/// tier `pro` would make one bucket that all requests share.
+fn keep_scope(document: &mut LimitDocument, present: &Limit) {
+    if document.prefix.is_none() && document.matches.is_empty() && document.by.is_empty() {
+        let LimitDocument { prefix, matches, by, .. } = document_from_limit(present);
+        (document.prefix, document.matches, document.by) = (prefix, matches, by);
+    }
+}
+
+/// Creates or replaces a limit. A body without `prefix`, `match` and `by` keeps those of the limit that there is. It holds from the next decision on, and survives restarts.
 #[utoipa::path(
     put, path = "/v1/limits/{name}", params(("name" = String, Path, description = "The limit's name")),
     request_body = LimitDocument,
@@ -66,6 +76,9 @@ pub(super) async fn put(
     if document.name != name {
         return Err(bad_field("name", format!("the limit is called {:?} and the path says {name:?}", document.name)));
     }
+    if let Some((_, present)) = app.node.limits().get(&name) {
+        keep_scope(&mut document, present);
+    }
     let limit = limit_from_document(&document).map_err(Problem::from)?;
     let document = document_from_limit(&limit);
     let created = app.node.put_limit(limit).await.map_err(|error| limit_problem(&error))?;
@@ -85,6 +98,10 @@ pub(super) async fn put(
 )]
 pub(super) async fn delete(State(app): State<Arc<App>>, Name(name): Name) -> Result<StatusCode, ProblemResponse> {
     let known = LimitName::new(name.as_str()).map_err(|_| unknown(&name))?;
-    app.node.delete_limit(known).await.map_err(|error| limit_problem(&error))?;
+    let deleted = app.node.delete_limit(known).await;
+    deleted.map_err(|error| match error {
+        LimitChangeError::UnknownLimit => unknown(&name),
+        error => limit_problem(&error).into(),
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }

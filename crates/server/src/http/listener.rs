@@ -20,8 +20,9 @@ use tokio::sync::Semaphore;
 /// The most connections at once. Beyond it new ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// How long a request's head may take, and a connection may be idle.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a request's head may take, and a connection may be idle: longer than clients keep theirs (90 s in reqwest and Go), so
+/// that a client never writes to one that is being closed here.
+const HEAD_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The pause after an error that concerns more than one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -93,7 +94,6 @@ fn connection(stream: TcpStream, router: &Router) -> Connection {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service(router))
 }
 

@@ -25,6 +25,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
         let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        pairs.map(|Query(pairs)| Self(pairs)).map_err(|error| bad_request(format!("the query: {}", error.body_text())))
+        let Query(pairs) = pairs.map_err(|error| bad_request(format!("the query: {}", error.body_text())))?;
+        // What is no UTF-8 is decoded to this character, and would be one label value for many.
+        let is_odd = |(name, value): &&(String, String)| [name, value].iter().any(|text| text.contains('\u{fffd}'));
+        match pairs.iter().find(is_odd) {
+            None => Ok(Self(pairs)),
+            Some((name, _)) => Err(bad_request(format!("the query: {name:?} is not UTF-8"))),
+        }
     }
 }

@@ -70,7 +70,9 @@ pub(super) fn settle_problem(error: SettleReservationError) -> Problem {
         SettleReservationError::Unknown => StatusCode::NOT_FOUND,
         SettleReservationError::Refused(SettleError::AlreadySettled) => StatusCode::CONFLICT,
         SettleReservationError::Refused(SettleError::Expired) => StatusCode::GONE,
-        SettleReservationError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        SettleReservationError::Refused(SettleError::UnderWay) | SettleReservationError::Unavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     problem(status, error.to_string()).with_field("reservation")
 }

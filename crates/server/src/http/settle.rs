@@ -51,6 +51,7 @@ pub(super) async fn settle(
     Json(request): Json<SettleRequest>,
 ) -> Result<axum::Json<SettleAnswer>, ProblemResponse> {
     request.validate().map_err(Problem::from)?;
-    let reserved = app.node.settle(&request.reservation, request.actual).await.map_err(settle_problem)?;
-    Ok(axum::Json(SettleAnswer::new(request.reservation, reserved, request.actual)))
+    let SettleRequest { reservation, actual } = request;
+    let settled = app.node.settle(&reservation, actual).await.map_err(settle_problem)?;
+    Ok(axum::Json(SettleAnswer::new(reservation, settled.reserved, actual, settled.returned)))
 }

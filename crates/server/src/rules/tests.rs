@@ -269,7 +269,7 @@ fn selectors() -> impl Strategy<Value = Vec<Selector>> {
 
 prop_compose! {
     fn limits()(
-        name in "[A-Za-z0-9_.-]{1,64}",
+        name in "[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}",
         prefix in prop::option::of("[A-Za-z0-9][A-Za-z0-9_-]{0,31}"),
         selectors in selectors(),
         by in prop::collection::btree_set("[A-Za-z0-9_.-]{1,8}", 0..4),

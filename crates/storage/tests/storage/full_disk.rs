@@ -58,7 +58,7 @@ fn a_node_stopped_on_a_full_disk_opens_with_all_that_was_acknowledged() {
 
 #[test]
 fn a_snapshot_waits_for_space_and_leaves_the_log_alone() {
-    let Some(disk) = SmallDisk::mount(6 << 20) else { return };
+    let Some(disk) = SmallDisk::mount(12 << 20) else { return };
     let path = disk.path().join("data");
     let storage = open_quietly(&path);
     let small = Snapshot { meta: vec![1], data: vec![1; 1000].into() };

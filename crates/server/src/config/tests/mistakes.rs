@@ -183,7 +183,10 @@ fn limits_that_cannot_be_are_told_where_they_stand() {
             "  - name: b\n    rate: 5",
             "t.yaml:3:5: limits[1].per: is missing: say what time `rate` is for, such as `per: 1s`",
         ),
-        ("  - requests_per_minute: 5", "t.yaml:3:5: limits[1].name: must be 1 to 64 characters of A-Z a-z 0-9 _ . -"),
+        (
+            "  - requests_per_minute: 5",
+            "t.yaml:3:5: limits[1].name: must be 1 to 64 characters of A-Z a-z 0-9 _ . -, the first not a dot",
+        ),
         (
             "  - name: b\n    requests_per_minute: 5\n    match:\n      user: \"\\a\"",
             "t.yaml:6:7: limits[1].match.user: must not contain control characters",
@@ -212,7 +215,7 @@ fn limits_that_cannot_be_are_told_where_they_stand() {
     }
     check(
         "rate_limits:\n  'a b': {requests_per_minute: 1}",
-        "t.yaml:2:3: rate_limits.a b: the name must be 1 to 64 characters of A-Z a-z 0-9 _ . -",
+        "t.yaml:2:3: rate_limits.a b: the name must be 1 to 64 characters of A-Z a-z 0-9 _ . -, the first not a dot",
     );
     check(
         "rate_limits:\n  a:\n    requests_per_minute: 0",
