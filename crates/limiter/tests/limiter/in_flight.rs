@@ -96,3 +96,17 @@ fn nothing_is_proposed_while_a_change_is_in_flight() {
     assert!(shard.leader.follow(&shard.state));
     assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Refused(Refusal::UnknownLimit));
 }
+
+#[test]
+fn a_bucket_whose_ceiling_is_being_trimmed_spends_nothing_by_the_old_one() {
+    let mut shard = Shard::of(hourly(), at(SECOND));
+    shard.commit_takes_ns = 1_000_000;
+    let (Decision::Admitted(_, receipt), 1) = shard.decide(ask(key(0))) else { panic!("one commit lets it pass") };
+    shard.leader.forget(&shard.state, shard.now, usize::MAX);
+    assert_eq!(decide(&mut shard, &ask(key(1))), Decision::Wait(None), "its entry takes the trim along");
+    commit_after(&mut shard, |leader, shard| {
+        let later = shard.now.plus(5_000_000);
+        assert_eq!(leader.give_back(&shard.state, shard.now, &receipt, 1), 1);
+        assert_eq!(leader.decide(&shard.state, later, &ask(key(0)), None), Decision::Wait(None));
+    });
+}
