@@ -30,7 +30,10 @@ impl Desk<'_> {
         let arrival = known.unwrap_or_else(|| self.granted.start(key));
         let wait_ns = self.paced_wait_ns(pace, passing, arrival, self.units());
         if wait_ns > 0 {
-            return Decision::Denied(self.paced_standing(pace, arrival, wait_ns));
+            let standing = self.paced_standing(pace, arrival, wait_ns);
+            // A leaky bucket has room, but only for who waits.
+            let remaining = if passing == Passing::OneByOne { 0 } else { standing.remaining };
+            return Decision::Denied(Standing { remaining, ..standing });
         }
         if self.ask.cost == 0 {
             let one_ns = self.paced_wait_ns(pace, passing, arrival, 1);
