@@ -505,11 +505,6 @@ impl BucketState {
     fn turn(&mut self) {
         self.turn_timer = None;
         self.with_leader(|this, leader, state, now| {
-            while let Some(ended) = this.queues.take_ended(now) {
-                let place = this.place_of_next(ended.limit, ended.key);
-                // Its patience is over, so it does not queue again.
-                this.decide_at(leader, state, now, ended.request, place, |_, _, _| {});
-            }
             let mut granting: BTreeSet<_> = this.pending.iter().map(Pending::bucket).collect();
             while let Some(turn) = this.queues.take_due(now) {
                 let bucket = (turn.limit, turn.key);
@@ -526,6 +521,11 @@ impl BucketState {
                 if this.pending.last().is_some_and(|last| last.bucket() == bucket) {
                     granting.insert(bucket);
                 }
+            }
+            while let Some(ended) = this.queues.take_ended(now) {
+                let place = this.place_of_next(ended.limit, ended.key);
+                // Its patience is over, so it does not queue again.
+                this.decide_at(leader, state, now, ended.request, place, |_, _, _| {});
             }
         });
     }

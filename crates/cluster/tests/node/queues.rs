@@ -191,3 +191,15 @@ async fn nobody_passes_a_queued_request_that_waits_for_its_grant() {
     assert_eq!(passed, 0);
     assert!(large.await.expect("no panic").expect("decided").allowed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_just_the_patience_that_it_takes_passes_before_those_behind() {
+    let fixture = Arc::new(Fixture::start(vec![limit("bucket", token_bucket(10, SECOND, 1))]).await);
+    assert!(fixture.acquire("a", 1).await.allowed);
+    let first = waiting(&fixture, Duration::from_millis(100));
+    tokio::task::yield_now().await;
+    let second = waiting(&fixture, Duration::from_secs(1));
+    pass(&fixture, Duration::from_millis(110)).await;
+    assert!(first.is_finished() && !second.is_finished());
+    assert!(first.await.expect("no panic").expect("decided").allowed);
+}
