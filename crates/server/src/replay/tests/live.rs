@@ -249,12 +249,26 @@ limits:
     assert!((200..1_800).contains(&denied), "both must happen, but {denied} of 2000 were denied");
 }
 
-#[test]
-fn a_real_log_replayed_and_live_is_decided_alike() {
+/// The requests of a real log, if it is at hand.
+fn real_requests() -> Option<Vec<(ShardTime, LoggedRequest)>> {
     let Some(path) = sample() else {
         eprintln!("skipped: the sample of a real log is not at hand");
-        return;
+        return None;
     };
+    let mapping = Mapping { endpoint: EndpointStyle::Path, user: UserSource::Address, fixed: BTreeMap::new() };
+    let mut lines = LogLines::new(std::io::BufReader::new(std::fs::File::open(path).expect("it exists")));
+    let mut requests = Vec::new();
+    while let Some(RawLine::Text(line)) = lines.next().expect("it can be read") {
+        if let Ok(line) = LogLine::parse(&line) {
+            requests.push((line.at, mapping.request(&line)));
+        }
+    }
+    Some(requests)
+}
+
+#[test]
+fn a_real_log_replayed_and_live_is_decided_alike() {
+    let Some(requests) = real_requests() else { return };
     let yaml = "
 rate_limits: {}
 limits:
@@ -263,15 +277,37 @@ limits:
   - {name: global, requests_per_minute: 60, burst_limit: 60}
   - {name: pages, by: [path], algorithm: sliding_window, rate: 5, per: 10m, shadow: true}
 ";
-    let mapping = Mapping { endpoint: EndpointStyle::Path, user: UserSource::Address, fixed: BTreeMap::new() };
-    let mut lines = LogLines::new(std::io::BufReader::new(std::fs::File::open(path).expect("it exists")));
-    let mut requests = Vec::new();
-    while let Some(RawLine::Text(line)) = lines.next().expect("it can be read") {
-        if let Ok(line) = LogLine::parse(&line)
-            && requests.len() < SAMPLE_LINES
-        {
-            requests.push((line.at, mapping.request(&line)));
-        }
+    assert!(check(yaml, &requests[..SAMPLE_LINES]) > 100, "some are denied");
+}
+
+/// How many of `requests` the textbook's GCRA denies, by address: so many seconds a unit, so many units at once.
+fn denied_by_textbook(requests: &[(ShardTime, LoggedRequest)], seconds_a_unit: i64, burst: i64) -> u64 {
+    let mut arrivals: BTreeMap<&str, i64> = BTreeMap::new();
+    let (mut now, mut denied) = (i64::MIN, 0);
+    for (at, request) in requests {
+        now = now.max(at.nanos() / 1_000_000_000);
+        let arrival = arrivals.entry(request.labels["ip"].as_str()).or_insert(now);
+        let end = now.max(*arrival) + seconds_a_unit;
+        if end - now <= burst * seconds_a_unit { *arrival = end } else { denied += 1 }
     }
-    assert!(check(yaml, &requests) > 100, "some are denied");
+    denied
+}
+
+#[test]
+fn a_real_log_is_denied_as_the_textbook_says_to_the_last_request() {
+    let Some(mut requests) = real_requests() else { return };
+    let limits =
+        limits("{rate_limits: {}, limits: [{name: address, by: [ip], requests_per_minute: 60, burst_limit: 20}]}");
+    for expected in [774, 35] {
+        let mut replayer = Replayer::new(ReplayerOptions {
+            limits: limits.clone(),
+            shards: SHARDS,
+            horizon_lead_ns: HORIZON_LEAD.as_nanos() as i64,
+            max_buckets: MAX_BUCKETS,
+        });
+        let decided = requests.iter().map(|(at, request)| replayer.decide(*at, request).expect("there is room"));
+        let denied = decided.filter(|ruling| !ruling.allowed).count() as u64;
+        assert_eq!((denied, denied_by_textbook(&requests, 1, 20)), (expected, expected));
+        requests.sort_by_key(|(at, _)| *at);
+    }
 }
