@@ -172,3 +172,15 @@ async fn metrics_are_as_long_with_many_buckets_as_with_few() {
         assert!(legacy || line.starts_with("tollgate_"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn figures_alone_change_a_limit_and_not_whom_it_is_for() {
+    let node = Node::start();
+    node.put_limit("pro", json!({"requests_per_minute": 60, "burst_limit": 7})).await;
+    let pro = node.get("/v1/limits/pro").await.body;
+    assert_eq!(
+        (&pro["match"], &pro["by"], &pro["burst_limit"]),
+        (&json!({"tier": "pro"}), &json!(["user"]), &json!(7))
+    );
+    assert_eq!(node.acquire("a").await.body["limits"], json!([]), "who is of no tier meets no limit");
+}
