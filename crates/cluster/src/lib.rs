@@ -13,6 +13,7 @@ mod meta;
 mod node;
 mod reservation;
 mod router;
+mod span;
 
 pub use actors::LimitChangeError;
 pub use consensus::NodeId;

@@ -22,6 +22,7 @@ use crate::inbox::Inbox;
 use crate::meta::{ClusterState, Command, Identity};
 use crate::reservation::Reservation;
 use crate::router::{AcquireError, Request, Router, SettleReservationError, Settled, Verdict};
+use crate::span::nanos;
 
 /// The most shards that a cluster may have. Each is a Raft group, and groups share no rounds.
 pub const MAX_SHARDS: u32 = 256;
@@ -293,7 +294,6 @@ impl Node {
 }
 
 fn bucket_settings(options: &NodeOptions, budget: &Budget) -> BucketSettings {
-    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
     let leader = LeaderOptions {
         horizon_lead_ns: nanos(options.horizon_lead),
         commit_ns: nanos(Duration::from_millis(1)),

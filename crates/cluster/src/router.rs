@@ -12,6 +12,7 @@ use tollgate_limiter::{Key, Limit, LimitName, Limits, Matched, Receipt, Refusal,
 
 use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFailure, Unavailable, Work};
 use crate::reservation::{Part, Reservation};
+use crate::span::{duration, nanos};
 
 /// A request to pass.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +195,7 @@ impl Router {
             let Some(standing) = longest.and_then(Taken::standing) else { return Ok(verdict(taken, cost)) };
             let left = until.saturating_duration_since(Instant::now());
             let blocking = longest.map(|taken| taken.matched.clone());
-            let in_time = Duration::from_nanos(standing.retry_after_ns.max(0).unsigned_abs()) <= left;
+            let in_time = duration(standing.retry_after_ns) <= left;
             // A permit comes back when its holder is done, which nobody can foretell.
             let patient = in_time || blocking.as_ref().is_some_and(|matched| matched.limit.algorithm.is_of_permits());
             self.give_back(&taken);
@@ -239,7 +240,7 @@ impl Router {
             cost: if never_fits { 0 } else { cost },
             consistency: matched.limit.consistency,
             on_unavailable: matched.limit.on_unavailable,
-            patience_ns: i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX),
+            patience_ns: nanos(patience),
         };
         let answer = match self.ask(matched.key, |reply| Work::Acquire(acquire, reply)).await {
             // A limit in shadow keeps nobody out, whatever its bucket answers, and though nobody does.

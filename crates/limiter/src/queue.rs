@@ -53,6 +53,18 @@ pub struct Place {
 impl Place {
     /// The first.
     pub const HEAD: Self = Self { units: 0, requests: 0 };
+
+    /// The place behind a request of `units` in this one.
+    #[must_use]
+    pub fn behind(self, units: u64) -> Self {
+        self.behind_all(Self { units, requests: 1 })
+    }
+
+    /// The place behind all that `others` counts, which come after those ahead of this one.
+    #[must_use]
+    pub fn behind_all(self, others: Self) -> Self {
+        Self { units: self.units.saturating_add(others.units), requests: self.requests + others.requests }
+    }
 }
 
 /// A request at the head of its queue whose turn has come.
@@ -81,11 +93,6 @@ impl<W> Queues<W> {
     pub fn next_place(&self, limit: LimitId, key: Key) -> Place {
         let queue = self.by_bucket.get(&(limit, key));
         queue.map_or(Place::HEAD, |queue| Place { units: queue.units, requests: queue.waiting.len() })
-    }
-
-    /// Whether anybody waits at a bucket.
-    pub fn is_waiting(&self, limit: LimitId, key: Key) -> bool {
-        self.by_bucket.contains_key(&(limit, key))
     }
 
     /// Puts a request at the end of its bucket's queue; `turn` is when the bucket is to be looked at if nobody waits there yet.

@@ -17,6 +17,7 @@ use super::pending::Pending;
 use crate::consensus::{self, Applied, LeaderId, ProposeError};
 use crate::environment::{Environment, Event};
 use crate::inbox::{Acquire, Inbox, Outcome, Unavailable, Work};
+use crate::span::{duration, nanos};
 
 /// A commit takes about this long before one has been measured, in nanoseconds.
 const FIRST_COMMIT_NS: i64 = 1_000_000;
@@ -437,9 +438,8 @@ impl BucketState {
 
     /// The place of whoever comes next to a bucket: behind its queue, and behind those of it that wait for their grant.
     fn place_of_next(&self, limit: LimitId, key: Key) -> Place {
-        let queue = self.queues.next_place(limit, key);
         let heads = self.heads.get(&(limit, key)).copied().unwrap_or(Place::HEAD);
-        Place { units: queue.units.saturating_add(heads.units), requests: queue.requests + heads.requests }
+        heads.behind_all(self.queues.next_place(limit, key))
     }
 
     /// Decides a request in its `place` of the bucket's queue; `enqueue` is how it takes its place if it has to wait for its turn.
@@ -471,9 +471,8 @@ impl BucketState {
         pending.permit = permit;
         pending.grant_until.get_or_insert_with(|| now.plus(nanos(self.settings.deadline)));
         if pending.has_queued {
-            let head = self.heads.entry(pending.bucket()).or_insert(Place::HEAD);
-            head.units = head.units.saturating_add(pending.acquire.cost);
-            head.requests += 1;
+            let heads = self.heads.entry(pending.bucket()).or_insert(Place::HEAD);
+            *heads = heads.behind(pending.acquire.cost);
         }
         self.pending.push(pending);
     }
@@ -493,8 +492,7 @@ impl BucketState {
             }
             let place = places.get(&(limit, key)).copied().unwrap_or(Place::HEAD);
             self.decide_at(leader, state, now, pending, place, |_, turn, at| {
-                let requests = place.requests + 1;
-                places.insert((limit, key), Place { units: place.units.saturating_add(turn.units), requests });
+                places.insert((limit, key), place.behind(turn.units));
                 turned_away.push((turn, at));
             });
         }
@@ -663,12 +661,4 @@ impl BucketState {
         self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::lost);
         self.inbox.drain().into_iter().for_each(Work::unavailable);
     }
-}
-
-fn duration(span_ns: i64) -> Duration {
-    Duration::from_nanos(span_ns.max(0).unsigned_abs())
-}
-
-fn nanos(span: Duration) -> i64 {
-    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -114,12 +114,6 @@ pub(super) fn is_spare(arrival: ShardTime, start: ShardTime, now: ShardTime) -> 
     arrival.max(start) <= now || arrival == start
 }
 
-/// Whether what is left of a bucket's ceiling is less than a unit, and the bucket so slow that nothing is asked for ahead.
-/// Such a bucket needs its entry for a right that nobody can use.
-pub(super) fn is_trimmable(pace: Pace, arrival: ShardTime, ceiling: ShardTime, horizon_lead_ns: i64) -> bool {
-    pace.interval_ns() > horizon_lead_ns && (1..pace.interval_ns()).contains(&ceiling.since(arrival))
-}
-
 /// What a single grant takes of the axis, at most: so much is computed without a division.
 fn most_a_grant_ns(pace: Pace, commit_ns: i64) -> i64 {
     commit_ns.saturating_mul(COMMITS_A_GRANT).max(pace.interval_ns())

@@ -19,11 +19,8 @@ impl Desk<'_> {
         }
         let units = self.units();
         if units > capacity.saturating_sub(taken) {
-            return Decision::Denied(self.permit_standing(
-                capacity,
-                ttl_ns,
-                self.permit_wait_ns(capacity, ttl_ns, units),
-            ));
+            let wait_ns = self.permit_wait_ns(capacity, ttl_ns, units);
+            return Decision::Denied(self.permit_standing(capacity, ttl_ns, wait_ns));
         }
         if taken == 0 {
             if !self.options.budget.has_room() {

@@ -103,8 +103,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn reload(&self) -> Result<Self, ConfigError> {
-        self.sources.check_is_written()?;
-        self.sources.clone().read()
+        self.sources.clone().reread()
     }
 
     /// The keys in which `new` differs and that a running node cannot take over; empty when it can become `new` as it

@@ -45,26 +45,41 @@ impl Sources {
         Ok(Self { file, environment, flags: flags.clone() })
     }
 
-    /// Refuses a file without any text: whoever writes one anew empties it first, and a node that reads it just then would drop every
-    /// limit in it.
-    ///
-    /// # Errors
-    /// The file is blank.
-    pub(super) fn check_is_written(&self) -> Result<(), ConfigError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        if std::fs::read(file.as_path()).is_ok_and(|text| text.trim_ascii().is_empty()) {
-            let problem = "is empty: a file that asks for the defaults holds at least a comment".to_owned();
-            return Err(ConfigError { place: Place::File(Arc::clone(file)), problem });
-        }
-        Ok(())
-    }
-
     /// Reads them.
     ///
     /// # Errors
     /// The first mistake.
     pub(super) fn read(self) -> Result<Config, ConfigError> {
-        let tree = self.tree()?;
+        let text = self.file_text()?;
+        self.parse(text.as_deref())
+    }
+
+    /// Reads them again. A file without any text is refused: whoever writes one anew empties it first, and a node that reads it just
+    /// then would drop every limit in it.
+    ///
+    /// # Errors
+    /// The first mistake, or a file that is blank.
+    pub(super) fn reread(self) -> Result<Config, ConfigError> {
+        let text = self.file_text()?;
+        match (&self.file, &text) {
+            (Some(file), Some(text)) if text.trim_ascii().is_empty() => {
+                let problem = "is empty: a file that asks for the defaults holds at least a comment";
+                Err(ConfigError::new(Place::File(Arc::clone(file)), problem))
+            }
+            _ => self.parse(text.as_deref()),
+        }
+    }
+
+    fn file_text(&self) -> Result<Option<String>, ConfigError> {
+        let read = |file: &Arc<PathBuf>| {
+            text_file::read(file, MAX_FILE_BYTES)
+                .map_err(|error| ConfigError::new(Place::of_file(file, error.position), error.problem))
+        };
+        self.file.as_ref().map(read).transpose()
+    }
+
+    fn parse(self, text: Option<&str>) -> Result<Config, ConfigError> {
+        let tree = self.tree(text)?;
         let at_its_place = |error: FieldError| ConfigError::of_key(tree.place_of(&error.field).clone(), error);
         let document: Document = deserializer::read(&tree).map_err(at_its_place)?;
         document.check().map_err(at_its_place)?;
@@ -72,9 +87,9 @@ impl Sources {
         Ok(self.config(document, limits))
     }
 
-    fn tree(&self) -> Result<Node, ConfigError> {
-        let mut tree = match &self.file {
-            Some(file) => file_tree(file)?,
+    fn tree(&self, text: Option<&str>) -> Result<Node, ConfigError> {
+        let mut tree = match self.file.as_ref().zip(text) {
+            Some((file, text)) => file_tree(file, text)?,
             None => Node::empty(Place::Default),
         };
         set_default_tiers(&mut tree)?;
@@ -103,10 +118,8 @@ impl Sources {
     }
 }
 
-fn file_tree(file: &Arc<PathBuf>) -> Result<Node, ConfigError> {
-    let text = text_file::read(file, MAX_FILE_BYTES)
-        .map_err(|error| ConfigError::new(Place::of_file(file, error.position), error.problem))?;
-    let tree = yaml::read_file(file, &text)?;
+fn file_tree(file: &Arc<PathBuf>, text: &str) -> Result<Node, ConfigError> {
+    let tree = yaml::read_file(file, text)?;
     match &tree.value {
         Value::Map(_) => Ok(tree),
         _ => Err(ConfigError::new(tree.place, "must be a map of settings, such as `http: 127.0.0.1:8080`")),

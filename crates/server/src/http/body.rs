@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tollgate_api::{Problem, parse_json};
 
-use super::respond::ProblemResponse;
+use super::respond::{ProblemResponse, problem};
 
 /// The largest body that is read.
 const MAX_BYTES: usize = 1 << 20;
@@ -64,7 +64,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
         Ok(result) => result,
         Err(_) => {
             let detail = format!("the body did not arrive within {} s", DEADLINE.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT.as_u16(), "Request Timeout", detail))
+            Err(problem(StatusCode::REQUEST_TIMEOUT, detail))
         }
     }
 }
@@ -77,9 +77,7 @@ fn too_large() -> Problem {
 async fn collect(mut body: Body, announced: usize) -> Result<Bytes, Problem> {
     let mut bytes = BytesMut::with_capacity(announced.min(MAX_BYTES));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST.as_u16(), "Bad Request", format!("the body broke off: {error}"))
-        })?;
+        let frame = frame.map_err(|error| problem(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > MAX_BYTES {
             discard(body, bytes.len() + data.len()).await;

@@ -52,7 +52,9 @@ fn keep_scope(document: &mut LimitDocument, present: &Limit) {
     }
 }
 
-/// Creates or replaces a limit. A body without `prefix`, `match` and `by` keeps those of the limit that there is. It holds from the next decision on, and survives restarts.
+/// Creates or replaces a limit. It holds from the next decision on, and survives restarts.
+///
+/// A body without `prefix`, `match` and `by` keeps those of the limit that there is.
 #[utoipa::path(
     put, path = "/v1/limits/{name}", params(("name" = String, Path, description = "The limit's name")),
     request_body = LimitDocument,

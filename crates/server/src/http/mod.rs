@@ -65,7 +65,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 async fn not_found(uri: Uri) -> Response {
     let detail = format!("there is no {}; /openapi.json lists what there is", uri.path());
-    ProblemResponse(Problem::new(StatusCode::NOT_FOUND.as_u16(), "Not Found", detail)).into_response()
+    respond::not_found(detail).into_response()
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {

@@ -34,7 +34,8 @@ fn with_media_type(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
-fn problem(status: StatusCode, detail: impl Into<String>) -> Problem {
+/// A problem that its status says all about.
+pub(super) fn problem(status: StatusCode, detail: impl Into<String>) -> Problem {
     Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), detail)
 }
 

@@ -90,7 +90,13 @@ impl<NoteSaved: Fn(GroupId, u64)> SnapshotKeeper<NoteSaved> {
     /// Serves requests until their queue ends.
     pub(super) fn serve(mut self, requests: &Receiver<SnapshotRequest>, stop_signal: &StopSignal) {
         loop {
-            match requests.recv_timeout(IDLE) {
+            // A closed store has nothing to be woken for.
+            let request = if self.store.is_open() {
+                requests.recv_timeout(IDLE)
+            } else {
+                requests.recv().map_err(RecvTimeoutError::from)
+            };
+            match request {
                 Ok(SnapshotRequest::Save { group, snapshot, promise }) => {
                     promise.resolve(self.save(group, &snapshot, stop_signal));
                 }

@@ -59,6 +59,11 @@ impl SnapshotStore {
         Ok(Self { path: path.to_owned(), cache_bytes, database })
     }
 
+    /// Whether the files are open.
+    pub(super) fn is_open(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Closes the files; the next use opens them again.
     pub(super) fn close(&mut self) {
         self.database = None;
