@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{Inbound, NodeId, Received, Transport};
+use crate::{HelloRefusal, Inbound, NodeId, PeerAddress, Received, Transport};
 
 /// Frames that wait at a node; further ones are dropped, as on any network.
 const QUEUE_LIMIT: usize = 1024;
@@ -62,5 +62,17 @@ impl Transport for MemoryTransport {
 
     fn max_frame_bytes(&self) -> usize {
         MAX_FRAME_BYTES
+    }
+    /// Nothing: the network knows where its nodes are.
+    fn connect(&self, _peer: NodeId, _peer_address: PeerAddress) {}
+
+    /// Nothing: see [`MemoryNetwork::leave`].
+    /// There is no connection to be made.
+    fn reconnect(&self, _peer: NodeId) {}
+
+    fn forget(&self, _peer: NodeId) {}
+
+    fn refusal(&self, _peer: NodeId) -> Option<HelloRefusal> {
+        None
     }
 }

@@ -25,10 +25,12 @@ pub(crate) enum Kind {
     Busy,
     /// Sent by the other side instead of an answer that would be too large for a frame.
     AnswerTooLarge,
+    /// Sent by anyone; asks for nothing. Its [`CallId`] means nothing.
+    Notice,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Request, Self::Answer, Self::Busy, Self::AnswerTooLarge];
+    const ALL: [Self; 5] = [Self::Request, Self::Answer, Self::Busy, Self::AnswerTooLarge, Self::Notice];
 
     /// The byte that stands for it between nodes: never reuse or change one.
     fn code(self) -> u8 {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Answer => 2,
             Self::Busy => 3,
             Self::AnswerTooLarge => 4,
+            Self::Notice => 5,
         }
     }
 }
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        for (kind, body) in Kind::ALL.into_iter().zip([&b"body"[..], b"", b"x", b"long enough"]) {
+        for (kind, body) in Kind::ALL.into_iter().zip([&b"body"[..], b"", b"x", b"long enough", b"!"]) {
             let call = CallId { incarnation: u64::MAX, number: 3 };
             let message = Message { kind, call, body: Bytes::from_static(body) };
             assert_eq!(Message::decode(message.encode()), Some(message));

@@ -1,18 +1,22 @@
-//! The connections that peers make to this node.
+//! The connections that others make to this node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::tcp::OwnedReadHalf;
+use bytes::Bytes;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::TcpOptions;
+use super::peers::{Guest, Peers};
+use super::socket::set_options;
 use super::stream::{ConnectionError, FrameReader, write_frames};
-use crate::hello::{self, Hello};
-use crate::{ClusterId, HelloRefusal, NodeId, Received};
+use crate::hello::Hello;
+use crate::question::{encode_answer, is_question};
+use crate::refusal::encode_verdict;
+use crate::{HelloRefusal, NodeId, Received};
 
 /// The largest frame that a stranger may send: a hello, with room for what later versions say in it.
 const MAX_HELLO_BYTES: usize = 1024;
@@ -22,16 +26,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections and passes on what comes over them.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    pub(super) cluster: ClusterId,
-    pub(super) node: NodeId,
-    pub(super) options: TcpOptions,
+    pub(super) peers: Arc<Peers>,
     pub(super) inbound: mpsc::Sender<Received>,
+}
+
+/// What became of a connection.
+enum Met {
+    /// It only asked who this is.
+    Asker,
+    /// A node, and what it sends. The writing half is kept open: closing it would end the connection.
+    Node(Guest, FrameReader<OwnedReadHalf>, OwnedWriteHalf),
 }
 
 impl Acceptor {
     /// Runs until it is aborted, and its connections with it.
     pub(super) async fn run(self, listener: TcpListener) {
-        let permits = Arc::new(Semaphore::new(self.options.accepted_connections.min(Semaphore::MAX_PERMITS)));
+        let limit = self.peers.options().accepted_connections.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(limit));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -49,7 +60,8 @@ impl Acceptor {
 
     fn accept(&self, stream: TcpStream, address: SocketAddr, permits: &Arc<Semaphore>, connections: &mut JoinSet<()>) {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-            tracing::warn!(%address, limit = self.options.accepted_connections, "too many connections: closed a new one");
+            let limit = self.peers.options().accepted_connections;
+            tracing::warn!(%address, limit, "too many connections: closed a new one");
             return;
         };
         let acceptor = self.clone();
@@ -60,43 +72,60 @@ impl Acceptor {
     }
 
     async fn serve(self, stream: TcpStream, address: SocketAddr) {
-        let timeout = self.options.handshake_timeout;
-        let introduced = tokio::time::timeout(timeout, self.meet(stream)).await;
-        let ended = match introduced.unwrap_or(Err(ConnectionError::HandshakeTimeout)) {
-            Ok((from, reader, _writer)) => self.receive(from, reader).await,
+        let met = tokio::time::timeout(self.peers.options().handshake_timeout, self.meet(stream, address));
+        let ended = match met.await.unwrap_or(Err(ConnectionError::HandshakeTimeout)) {
+            Ok(Met::Node(guest, reader, _writer)) => self.receive(guest, reader).await,
+            Ok(Met::Asker) => return tracing::debug!(%address, "told someone who this is"),
             Err(error) => error,
         };
         match ended {
+            // It was logged with its reason, if that was new.
+            ConnectionError::RefusedHere(_) => {}
             ConnectionError::ClosedByPeer => tracing::info!(%address, "a peer closed its connection"),
-            error => tracing::error!(%address, %error, "closed a connection"),
+            error => tracing::warn!(%address, %error, "closed a connection"),
         }
     }
 
-    /// Lets the other side introduce itself. The writing half is kept open: closing it would end the connection.
-    async fn meet(
-        &self,
-        stream: TcpStream,
-    ) -> Result<(NodeId, FrameReader<OwnedReadHalf>, tokio::net::tcp::OwnedWriteHalf), ConnectionError> {
-        stream.set_nodelay(true)?;
+    /// Lets the other side introduce itself, or tells it who this is if that is what it asks.
+    async fn meet(&self, stream: TcpStream, address: SocketAddr) -> Result<Met, ConnectionError> {
+        set_options(&stream, self.peers.options())?;
         let (read_half, mut writer) = stream.into_split();
         let mut reader = FrameReader::new(read_half, MAX_HELLO_BYTES);
-        let verdict = self.judge(Hello::decode(reader.next().await?));
-        let answer = hello::encode_verdict(verdict.map(|_| ()));
-        write_frames(&mut writer, [answer]).await?;
-        let from = verdict.map_err(ConnectionError::RefusedHere)?;
-        reader.set_max_frame_bytes(self.options.max_frame_bytes);
-        Ok((from, reader, writer))
+        let first = reader.next().await?;
+        if is_question(&first) {
+            write_frames(&mut writer, [encode_answer(self.peers.own())]).await?;
+            return Ok(Met::Asker);
+        }
+        let admitted = self.admit(first, address);
+        let verdict = admitted.as_ref().map(|_| ()).map_err(|error| *error);
+        write_frames(&mut writer, [encode_verdict(verdict)]).await?;
+        let guest = admitted.map_err(ConnectionError::RefusedHere)?;
+        reader.set_max_frame_bytes(self.peers.options().max_frame_bytes);
+        Ok(Met::Node(guest, reader, writer))
     }
 
-    fn judge(&self, hello: Result<Hello, HelloRefusal>) -> Result<NodeId, HelloRefusal> {
-        let hello = hello?;
-        hello.check(self.cluster, self.node)?;
-        Ok(hello.from)
+    fn admit(&self, first: Bytes, address: SocketAddr) -> Result<Guest, HelloRefusal> {
+        let hello = Hello::decode(first);
+        let from = hello.as_ref().ok().map(|hello| hello.from);
+        let admitted = hello.and_then(|hello| self.peers.admit(&hello));
+        match &admitted {
+            Ok(guest) => self.peers.end_refusals(address.ip(), guest.node),
+            Err(refusal) => self.peers.log_refusal((address.ip(), from), *refusal),
+        }
+        admitted
+    }
+
+    async fn receive(&self, mut guest: Guest, reader: FrameReader<OwnedReadHalf>) -> ConnectionError {
+        tokio::select! {
+            biased;
+            _ = &mut guest.closed => ConnectionError::SentAway,
+            error = self.pass_on(guest.node, reader) => error,
+        }
     }
 
     /// Passes frames on until the connection ends. When nobody reads them fast enough it stops reading, and the sender
     /// notices.
-    async fn receive(&self, from: NodeId, mut reader: FrameReader<OwnedReadHalf>) -> ConnectionError {
+    async fn pass_on(&self, from: NodeId, mut reader: FrameReader<OwnedReadHalf>) -> ConnectionError {
         loop {
             let frame = match reader.next().await {
                 Ok(frame) => frame,

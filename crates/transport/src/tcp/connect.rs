@@ -1,6 +1,5 @@
 //! The way to one peer: a connection that is made again whenever it is lost.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,12 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::TcpOptions;
+use super::failures::Failures;
 use super::peer_queue::PeerQueue;
+use super::socket::set_options;
 use super::stream::{ConnectionError, FrameReader, write_frames};
-use crate::hello::{self, Hello};
+use crate::hello::Hello;
+use crate::refusal::decode_verdict;
 
 /// The largest frame that a peer answers over a connection that we made: the verdict on our hello, with room for more.
 const MAX_ANSWER_BYTES: usize = 64;
@@ -18,8 +20,10 @@ const MAX_ANSWER_BYTES: usize = 64;
 /// Keeps a connection to one peer and sends what waits for it.
 pub(super) struct Connector {
     pub(super) hello: Hello,
-    pub(super) address: SocketAddr,
+    /// `host:port`.
+    pub(super) address: String,
     pub(super) queue: Arc<PeerQueue>,
+    pub(super) failures: Failures,
     pub(super) options: TcpOptions,
 }
 
@@ -27,18 +31,18 @@ type Connection = (FrameReader<OwnedReadHalf>, OwnedWriteHalf);
 
 impl Connector {
     /// Runs until it is aborted.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut delay = self.options.reconnect_first;
         loop {
             match self.connect().await {
                 Ok(connection) => {
+                    self.failures.end();
+                    tracing::info!(peer = %self.hello.to, address = self.address, "connected to a peer");
                     delay = self.options.reconnect_first;
                     let error = self.send_all(connection).await;
-                    tracing::info!(peer = %self.hello.to, address = %self.address, %error, "lost the connection to a peer");
+                    tracing::info!(peer = %self.hello.to, address = self.address, %error, "lost the connection to a peer");
                 }
-                Err(error) => {
-                    tracing::warn!(peer = %self.hello.to, address = %self.address, %error, "cannot connect to a peer");
-                }
+                Err(error) => self.failures.add(self.hello.to, &self.address, &error),
             }
             tokio::time::sleep(delay).await;
             delay = next_delay(delay, self.options.reconnect_last);
@@ -51,13 +55,12 @@ impl Connector {
     }
 
     async fn introduce(&self) -> Result<Connection, ConnectionError> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
+        let stream = TcpStream::connect(&self.address).await?;
+        set_options(&stream, &self.options)?;
         let (read_half, mut write_half) = stream.into_split();
         write_frames(&mut write_half, [self.hello.encode()]).await?;
         let mut reader = FrameReader::new(read_half, MAX_ANSWER_BYTES);
-        hello::decode_verdict(&reader.next().await?).map_err(ConnectionError::RefusedThere)?;
-        tracing::info!(peer = %self.hello.to, address = %self.address, "connected to a peer");
+        decode_verdict(&reader.next().await?).map_err(ConnectionError::RefusedThere)?;
         Ok((reader, write_half))
     }
 

@@ -17,8 +17,21 @@ pub struct TcpOptions {
     pub reconnect_first: Duration,
     /// What that doubles to at most.
     pub reconnect_last: Duration,
+    /// How long sent bytes may stay unacknowledged until the connection counts as dead and is made anew; likewise how long
+    /// a peer may take nothing, being overloaded, while frames wait for it. Where the system knows `TCP_USER_TIMEOUT`.
+    pub unacknowledged_timeout: Duration,
+    /// How long a connection says nothing before the other end is probed, in whole seconds.
+    pub keepalive_idle: Duration,
+    /// How long after an unanswered probe the next one is sent, in whole seconds.
+    pub keepalive_interval: Duration,
+    /// Unanswered probes after which a connection counts as dead. Where `unacknowledged_timeout` works it counts as dead at
+    /// the first probe that is not answered within that.
+    pub keepalive_probes: u32,
     /// How long connecting and introducing may take, each way.
     pub handshake_timeout: Duration,
+    /// Nodes that may be known at once. Further ones that introduce themselves are refused; for those that are told with
+    /// [`connect`](crate::Transport::connect) there is always room.
+    pub known_nodes: usize,
     /// Connections to this node that may be open at once. Further ones are closed at once.
     pub accepted_connections: usize,
 }
@@ -31,8 +44,13 @@ impl Default for TcpOptions {
             queued_bytes_per_peer: 64 << 20,
             inbound_frames: 1024,
             reconnect_first: Duration::from_millis(50),
-            reconnect_last: Duration::from_secs(2),
+            reconnect_last: Duration::from_millis(500),
+            unacknowledged_timeout: Duration::from_secs(2),
+            keepalive_idle: Duration::from_secs(5),
+            keepalive_interval: Duration::from_secs(1),
+            keepalive_probes: 3,
             handshake_timeout: Duration::from_secs(2),
+            known_nodes: 128,
             accepted_connections: 256,
         }
     }

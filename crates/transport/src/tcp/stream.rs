@@ -23,10 +23,12 @@ pub(super) enum ConnectionError {
     ClosedByPeer,
     #[error("connecting and introducing took too long")]
     HandshakeTimeout,
-    #[error("refused by this node: {0}")]
+    #[error("refused, and the other side was told: {0}")]
     RefusedHere(HelloRefusal),
     #[error("refused by the other node: {0}")]
     RefusedThere(HelloRefusal),
+    #[error("the other node was forgotten, or turned out to have other data than it should")]
+    SentAway,
 }
 
 /// Frames out of a stream of bytes.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tollgate_transport::{
-    CallError, Calls, CallsOptions, ClusterId, Inbound, MemoryNetwork, MemoryTransport, NodeId, TcpOptions,
-    TcpTransport, Transport,
+    CallError, Calls, CallsOptions, Handler, Inbound, MemoryNetwork, MemoryTransport, NodeId, TcpOptions, TcpTransport,
+    Transport,
 };
+
+use crate::nodes::{introduction, peer_address};
 
 const ONE: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
@@ -26,9 +29,30 @@ async fn answer(from: NodeId, request: Bytes) -> Bytes {
     }
 }
 
+/// Answers as [`answer`] does, and passes notices on; one word makes it panic.
+struct Answering {
+    notices: mpsc::UnboundedSender<(NodeId, Bytes)>,
+}
+
+impl Handler for Answering {
+    fn request(&self, from: NodeId, request: Bytes) -> impl Future<Output = Bytes> + Send + 'static {
+        answer(from, request)
+    }
+
+    fn notice(&self, from: NodeId, notice: Bytes) {
+        assert_ne!(&notice[..], b"panic", "as told");
+        self.notices.send((from, notice)).expect("the test reads them");
+    }
+}
+
+/// A handler whose notices nobody reads.
+fn answering() -> Answering {
+    Answering { notices: mpsc::unbounded_channel().0 }
+}
+
 fn start(network: &MemoryNetwork, node: NodeId, options: CallsOptions) -> Calls {
     let (transport, inbound) = network.join(node);
-    Calls::start(Arc::new(transport), inbound, INCARNATION, options, answer)
+    Calls::start(Arc::new(transport), inbound, INCARNATION, options, answering())
 }
 
 fn start_both(options: &CallsOptions) -> (Calls, Calls) {
@@ -50,13 +74,13 @@ async fn a_call_is_answered() {
 #[tokio::test]
 async fn many_calls_at_once_are_answered_over_tcp() {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let bind = |node| TcpTransport::bind(ClusterId(1), node, address, TcpOptions::default());
+    let bind = |node| TcpTransport::bind(introduction(node), address, TcpOptions::default());
     let (one, to_one) = bind(ONE).await.expect("loopback can be listened on");
     let (other, to_other) = bind(OTHER).await.expect("loopback can be listened on");
-    one.set_peer(OTHER, other.local_address());
-    other.set_peer(ONE, one.local_address());
-    let one = Arc::new(Calls::start(Arc::new(one), to_one, 1, CallsOptions::default(), answer));
-    let _other = Calls::start(Arc::new(other), to_other, 2, CallsOptions::default(), answer);
+    one.connect(OTHER, peer_address(&other, None));
+    other.connect(ONE, peer_address(&one, None));
+    let one = Arc::new(Calls::start(Arc::new(one), to_one, 1, CallsOptions::default(), answering()));
+    let _other = Calls::start(Arc::new(other), to_other, 2, CallsOptions::default(), answering());
     let asked: Vec<_> = (0..500)
         .map(|number| {
             let one = Arc::clone(&one);
@@ -215,4 +239,62 @@ async fn answers_from_elsewhere_and_to_earlier_runs_and_nonsense_are_ignored() {
         other.send(&message);
     });
     assert_eq!(answer, Ok(Bytes::from("right")));
+}
+
+/// A node that takes notices.
+fn start_listening(network: &MemoryNetwork, node: NodeId) -> (Calls, mpsc::UnboundedReceiver<(NodeId, Bytes)>) {
+    let (transport, inbound) = network.join(node);
+    let (notices, taken) = mpsc::unbounded_channel();
+    let calls = Calls::start(Arc::new(transport), inbound, INCARNATION, CallsOptions::default(), Answering { notices });
+    (calls, taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_are_taken_in_the_order_of_arrival() {
+    let network = MemoryNetwork::new();
+    let one = start(&network, ONE, CallsOptions::default());
+    let (_other, mut taken) = start_listening(&network, OTHER);
+    for number in 0..500 {
+        assert_eq!(one.tell(OTHER, Bytes::from(number.to_string())), Ok(()));
+    }
+    for number in 0..500 {
+        assert_eq!(taken.recv().await, Some((ONE, Bytes::from(number.to_string()))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_makes_the_handler_panic_is_lost_alone() {
+    let network = MemoryNetwork::new();
+    let one = start(&network, ONE, CallsOptions::default());
+    let (_other, mut taken) = start_listening(&network, OTHER);
+    one.tell(OTHER, Bytes::from("panic")).expect("it is small");
+    one.tell(OTHER, Bytes::from("after")).expect("it is small");
+    assert_eq!(taken.recv().await, Some((ONE, Bytes::from("after"))));
+    assert_eq!(ask(&one, "hi").await, Ok(Bytes::from("1 said hi")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_too_large_is_told_and_one_to_nobody_is_lost() {
+    let network = MemoryNetwork::new();
+    let (one, mut taken) = start_listening(&network, ONE);
+    let largest = Bytes::from(vec![7; one.max_body_bytes()]);
+    assert_eq!(one.tell(ONE, largest.clone()), Ok(()));
+    assert_eq!(taken.recv().await, Some((ONE, largest)));
+    let (bytes, limit_bytes) = (one.max_body_bytes() + 1, one.max_body_bytes());
+    let too_large = CallError::RequestTooLarge { bytes, limit_bytes };
+    assert_eq!(one.tell(OTHER, Bytes::from(vec![7; bytes])), Err(too_large));
+    assert_eq!(one.tell(OTHER, Bytes::new()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_known_when_a_node_was_last_heard() {
+    let (one, other) = start_both(&CallsOptions::default());
+    assert_eq!(one.last_heard(OTHER), None);
+    let started = tokio::time::Instant::now();
+    ask(&one, "hi").await.expect("it is answered");
+    assert_eq!((one.last_heard(OTHER), other.last_heard(ONE)), (Some(started), Some(started)));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(one.last_heard(OTHER), Some(started));
+    ask(&one, "hi").await.expect("it is answered");
+    assert_eq!(one.last_heard(OTHER), Some(started + SECOND));
 }
