@@ -57,6 +57,12 @@ impl ShardClock {
         Self::anchored(stamp.at.plus(away_ns.max(0)), now.mono_ns)
     }
 
+    /// Continues from a `stamp` that was seen here, in this process, when the monotonic clock showed `seen_mono_ns`. Time between
+    /// the stamp and its sight is not counted, so the clock may be late and is never early.
+    pub fn seen(stamp: Stamp, seen_mono_ns: i64) -> Self {
+        Self::anchored(stamp.at, seen_mono_ns)
+    }
+
     /// Takes over a stamp of another node, which was seen here when this node's monotonic clock showed `seen_mono_ns`.
     pub fn follow(&mut self, stamp: Stamp, seen_mono_ns: i64) {
         if stamp.at > self.at(seen_mono_ns) {

@@ -11,6 +11,8 @@ mod windowed;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use serde::{Deserialize, Serialize};
+
 pub use budget::Budget;
 
 use crate::state::pace_of;
@@ -54,7 +56,7 @@ pub enum Decision {
 }
 
 /// Why an [`Ask`] was not decided.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 pub enum Refusal {
     /// The cost is above what the bucket can ever hold.
     #[error("a cost above {capacity} never fits")]
@@ -71,7 +73,7 @@ pub enum Refusal {
 }
 
 /// How a bucket stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Standing {
     /// The most units it can hold.
     pub limit: u64,
@@ -417,7 +419,7 @@ impl Drop for Leader {
 }
 
 /// Why a settlement was not done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 pub enum SettleError {
     /// It was done before.
     #[error("the reservation is settled already")]

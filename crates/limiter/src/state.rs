@@ -30,8 +30,8 @@ pub enum Command {
     },
     /// The limits as the shard is to count them from here on. Made by [`crate::Leader::reshape`].
     ///
-    /// An older leader that is cut off meanwhile counts on as before: it may still spend what it was granted under the old
-    /// limits, beside what the new ones allow.
+    /// An older leader that is cut off meanwhile still has what it was granted under the old limits. Whoever changes them must see to
+    /// it that it does not spend that any more, as the leases of `tollgate-cluster` do.
     Reshape {
         /// The leadership that asks; another one's is void.
         leadership: u64,

@@ -9,11 +9,13 @@ pub enum MetadataKey {
     Committed,
     /// The last log position that was purged.
     Purged,
+    /// Who the node is; of group 0 alone.
+    Identity,
 }
 
 impl MetadataKey {
     /// Every key there is.
-    pub const ALL: [Self; 3] = [Self::Vote, Self::Committed, Self::Purged];
+    pub const ALL: [Self; 4] = [Self::Vote, Self::Committed, Self::Purged, Self::Identity];
 
     /// The byte that stands for the key on disk: never reuse or change one.
     pub(crate) fn code(self) -> u8 {
@@ -21,6 +23,7 @@ impl MetadataKey {
             Self::Vote => 1,
             Self::Committed => 2,
             Self::Purged => 3,
+            Self::Identity => 4,
         }
     }
 }

@@ -81,13 +81,13 @@ impl Spending {
     /// Gives back `units`, as far as they have not refilled, and returns how many that were.
     pub(super) fn give_back(&mut self, granted: &LimitState, receipt: &Receipt, units: u64, now: ShardTime) -> u64 {
         match (self, receipt.spent) {
-            (Self::Paced(algorithm, arrivals, refunds), SpentAt::Interval { end }) => {
+            (Self::Paced(algorithm, arrivals, refunds), SpentAt::Interval { end: named }) => {
                 let Some(pace) = pace_of(algorithm) else { return 0 };
                 let arrival = arrivals.get(receipt.key).copied().unwrap_or_else(|| granted.start(receipt.key));
-                let end = refunds.end_now(receipt.key, end);
+                let end = refunds.end_now(receipt.key, named);
                 let lowered = pace.refunded(arrival, end, units, now);
                 if lowered != arrival {
-                    refunds.note(receipt.key, arrival, arrival.since(lowered));
+                    refunds.note(receipt.key, named, arrival, arrival.since(lowered));
                     arrivals.insert(receipt.key, lowered);
                 }
                 (arrival.since(lowered) / pace.interval_ns()).unsigned_abs()
