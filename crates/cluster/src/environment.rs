@@ -9,6 +9,11 @@ use tollgate_storage::Storage;
 pub trait Clock: Send + Sync + 'static {
     /// What the node's clocks show now.
     fn read(&self) -> ClockReading;
+
+    /// What the monotonic clock shows now, in nanoseconds.
+    fn mono_ns(&self) -> i64 {
+        self.read().mono_ns
+    }
 }
 
 /// Gives unpredictable numbers: identities of clusters and reservations.

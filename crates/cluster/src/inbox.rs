@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use ractor::ActorRef;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tollgate_limiter::{
     Consistency, Key, LimitId, OnUnavailable, Receipt, Refusal, SettleError, Settlement, ShardTime, Standing,
 };
 
 use crate::actors::BucketMsg;
+use crate::holds::HoldId;
+use crate::messages::Answered;
+use crate::outbox::ReturnAddress;
 
 /// The most requests of one shard that may be under way at once, queued ones among them. Beyond it a request is refused at
 /// once, so that an overload shows as refusals and not as memory and delay.
@@ -23,6 +27,10 @@ pub(crate) enum Work {
     Acquire(Acquire, Reply<Answer>),
     /// Give back what was taken a moment ago for a request that another limit denied. Nobody waits for it.
     GiveBack(Receipt),
+    /// Give back what is held for a request that another limit denied. Nobody waits for it.
+    Release(HoldId),
+    /// What is held is spent for good. Answered with whether it was still held.
+    Confirm(HoldId, Reply<bool>),
     /// Settle one bucket's part of a reservation.
     Settle(Settlement, Reply<Result<u64, SettleFailure>>),
     /// Make a bucket whole.
@@ -34,7 +42,7 @@ impl Work {
     pub(crate) fn acquired(&self) -> Option<(LimitId, Key)> {
         match self {
             Self::Acquire(acquire, _) => Some((acquire.limit, acquire.key)),
-            Self::GiveBack(_) | Self::Settle(..) | Self::Reset(..) => None,
+            Self::GiveBack(_) | Self::Release(_) | Self::Confirm(..) | Self::Settle(..) | Self::Reset(..) => None,
         }
     }
 
@@ -44,7 +52,8 @@ impl Work {
             Self::Acquire(_, reply) => {
                 reply.send(Answer::UNAVAILABLE);
             }
-            Self::GiveBack(_) => {}
+            Self::GiveBack(_) | Self::Release(_) => {}
+            Self::Confirm(_, reply) => reply.send(false),
             Self::Settle(_, reply) => reply.send(Err(Unavailable.into())),
             Self::Reset(_, _, reply) => reply.send(Err(Unavailable)),
         }
@@ -52,7 +61,7 @@ impl Work {
 }
 
 /// A request for units of one bucket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Acquire {
     pub(crate) limit: LimitId,
     pub(crate) key: Key,
@@ -62,10 +71,14 @@ pub(crate) struct Acquire {
     pub(crate) on_unavailable: OnUnavailable,
     /// How long the request may queue for its turn, in nanoseconds.
     pub(crate) patience_ns: i64,
+    /// Version of the limits that the request was matched with. A shard that does not count by it yet does not decide.
+    pub(crate) version: u64,
+    /// What is taken is only held until it is confirmed.
+    pub(crate) hold: Option<HoldId>,
 }
 
 /// What became of an [`Acquire`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
     /// Decided without the group.
@@ -76,35 +89,53 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Nobody leads the shard here.
-    pub(crate) const UNAVAILABLE: Self = Self { outcome: Outcome::Unavailable, degraded: true, at: ShardTime::MIN };
+    pub(crate) const UNAVAILABLE: Self = Self::undecided(Outcome::Unavailable);
+
+    /// No answer came in time.
+    pub(crate) const UNKNOWN: Self = Self::undecided(Outcome::Unknown);
+
+    /// Too much is under way already.
+    pub(crate) const OVERLOADED: Self = Self::undecided(Outcome::Overloaded);
+
+    const fn undecided(outcome: Outcome) -> Self {
+        Self { outcome, degraded: true, at: ShardTime::MIN }
+    }
 
     /// The same standing, but no.
     pub(crate) fn denied(self) -> Self {
         match self.outcome {
             Outcome::Admitted(standing, _) => Self { outcome: Outcome::Denied(standing), ..self },
-            Outcome::Denied(_) | Outcome::Refused(_) | Outcome::Unavailable => self,
+            Outcome::Denied(_)
+            | Outcome::Refused(_)
+            | Outcome::Unavailable
+            | Outcome::Unknown
+            | Outcome::Overloaded => self,
         }
     }
 }
 
 /// The outcome of an [`Acquire`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Outcome {
     /// With the proof of what was taken; `None` when nothing was, because the limit lets all pass that cannot be decided.
     Admitted(Standing, Option<Receipt>),
     Denied(Standing),
     Refused(Refusal),
-    /// Nobody leads the shard here.
+    /// Nobody leads the shard here, and nothing was taken: to be asked elsewhere.
     Unavailable,
+    /// The node that leads the shard did not answer in time. It may have taken the units, so it is not asked again.
+    Unknown,
+    /// Too much is under way already; nothing was taken.
+    Overloaded,
 }
 
 /// The shard has no leader here that could answer, or loses it just now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[error("the shard has no leader that could answer")]
 pub(crate) struct Unavailable;
 
 /// Why a settlement was not done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 pub(crate) enum SettleFailure {
     #[error(transparent)]
     Refused(#[from] SettleError),
@@ -115,19 +146,41 @@ pub(crate) enum SettleFailure {
 /// Where the answer goes. It counts as under way until it is sent or dropped.
 #[derive(Debug)]
 pub(crate) struct Reply<T> {
-    sender: oneshot::Sender<T>,
+    to: Asker<T>,
     _under_way: UnderWay,
 }
 
-impl<T> Reply<T> {
+/// Who waits for an answer.
+#[derive(Debug)]
+enum Asker<T> {
+    /// A task of this node.
+    Here(oneshot::Sender<T>),
+    /// Another node.
+    There(ReturnAddress),
+}
+
+impl<T: Into<Answered>> Reply<T> {
     /// Sends the answer. A client that has gone meanwhile is none of the actor's business.
     pub(crate) fn send(self, answer: T) {
-        drop(self.sender.send(answer));
+        match self.to {
+            Asker::Here(sender) => drop(sender.send(answer)),
+            Asker::There(address) => address.send(answer.into()),
+        }
+    }
+}
+
+impl<T> Reply<T> {
+    /// Whether another node asks, which remembers a denial.
+    pub(crate) fn goes_elsewhere(&self) -> bool {
+        matches!(self.to, Asker::There(_))
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether nobody waits for the answer any more. Of another node that is not known.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.sender.is_closed()
+        match &self.to {
+            Asker::Here(sender) => sender.is_closed(),
+            Asker::There(_) => false,
+        }
     }
 }
 
@@ -140,15 +193,37 @@ impl Drop for UnderWay {
     }
 }
 
+/// Counts what is under way, and refuses what is too much.
+#[derive(Debug, Default)]
+pub(crate) struct Admission(Arc<AtomicUsize>);
+
+impl Admission {
+    /// A place for one request, unless `most` are taken.
+    fn admit(&self, most: usize) -> Option<UnderWay> {
+        if self.0.fetch_add(1, Ordering::Relaxed) >= most {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(UnderWay(Arc::clone(&self.0)))
+    }
+
+    /// A reply to a task of this node, and where the answer will be.
+    pub(crate) fn here<T>(&self, most: usize) -> Result<(Reply<T>, oneshot::Receiver<T>), Overloaded> {
+        let under_way = self.admit(most).ok_or(Overloaded)?;
+        let (sender, receiver) = oneshot::channel();
+        Ok((Reply { to: Asker::Here(sender), _under_way: under_way }, receiver))
+    }
+}
+
 /// The queue in front of one shard's bucket actor. All that waits goes to the actor as one message.
 #[derive(Default)]
 pub(crate) struct Inbox {
     queue: Mutex<Vec<Work>>,
     actor: ArcSwapOption<ActorRef<BucketMsg>>,
-    under_way: Arc<AtomicUsize>,
+    under_way: Admission,
 }
 
-/// As many requests of the shard are under way as may be.
+/// As many requests are under way as may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{MAX_UNDER_WAY} requests of this shard are under way already")]
 pub(crate) struct Overloaded;
@@ -156,14 +231,22 @@ pub(crate) struct Overloaded;
 impl Inbox {
     /// Asks the actor for something and returns where its answer will be.
     pub(crate) fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<oneshot::Receiver<T>, Overloaded> {
-        if self.under_way.fetch_add(1, Ordering::Relaxed) >= MAX_UNDER_WAY {
-            self.under_way.fetch_sub(1, Ordering::Relaxed);
-            return Err(Overloaded);
-        }
-        let (sender, receiver) = oneshot::channel();
-        let reply = Reply { sender, _under_way: UnderWay(Arc::clone(&self.under_way)) };
+        let (reply, receiver) = self.under_way.here(MAX_UNDER_WAY)?;
         self.push(work(reply));
         Ok(receiver)
+    }
+
+    /// Asks on behalf of another node. What is too much is answered at once.
+    pub(crate) fn ask_for<T: Into<Answered>>(
+        &self,
+        address: ReturnAddress,
+        work: impl FnOnce(Reply<T>) -> Work,
+        too_much: T,
+    ) {
+        match self.under_way.admit(MAX_UNDER_WAY) {
+            Some(under_way) => self.push(work(Reply { to: Asker::There(address), _under_way: under_way })),
+            None => address.send(too_much.into()),
+        }
     }
 
     /// Gives the actor something to do that nobody waits for.

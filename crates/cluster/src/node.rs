@@ -2,55 +2,98 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use ractor::ActorRef;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_limiter::{Budget, LeaderOptions, Limit, LimitName, Limits, Matched, ShardId, Standing};
-use tollgate_storage::{GroupId, StorageHealth};
+use tollgate_storage::StorageHealth;
+use tollgate_transport::{Inbound, Transport};
 
 use crate::actors::{
-    BucketSettings, Hosted, LimitChange, LimitChangeError, MetaActor, MetaArgs, MetaMsg, ShardGroup, Spread,
-    SupervisorActor, SupervisorArgs, SupervisorMsg, propose,
+    BucketSettings, CHANGE_DEADLINE, MetaActor, MetaArgs, MetaMsg, ShardGroup, Spread, SupervisorActor, SupervisorArgs,
+    SupervisorMsg,
 };
-use crate::consensus::{self, Group, GroupOptions, NodeId};
+use crate::change::{ChangeError, checked};
+use crate::consensus::{Group, GroupStartError, Heartbeats, NodeId};
 use crate::environment::Environment;
+use crate::forming::{self, Forming};
+use crate::heartbeat::Heartbeat;
+use crate::hosting::{self, Hosting, group_of};
+use crate::identity::{IdentityError, NodeIdentity};
 use crate::inbox::Inbox;
-use crate::meta::{ClusterState, Command, Identity};
+use crate::lease::Lease;
+use crate::messages::{ChangeFailure, Request as PeerRequest};
+use crate::meta::{Applied, Change, ClusterState, Identity};
+use crate::peers::Peers;
+use crate::reception::{Counter, Reception};
 use crate::reservation::Reservation;
-use crate::router::{AcquireError, Request, Router, SettleReservationError, Settled, Verdict};
+use crate::router::{AcquireError, Request, Router, RouterArgs, SettleReservationError, Settled, Verdict};
+use crate::routes::Routes;
+use crate::share::Share;
 use crate::span::nanos;
+use crate::status::{ClusterStatus, NodeStatus, ShardStatus};
+use crate::view::View;
 
 /// The most shards that a cluster may have. Each is a Raft group, and groups share no rounds.
 pub const MAX_SHARDS: u32 = 256;
 
 /// How long the groups of a node that is alone may take until they lead.
-const START_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const START_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The pause between two looks at whether they do.
-const START_PAUSE: Duration = Duration::from_millis(2);
+/// The pause between two looks at whether something has come about.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// How long leaderships may take to be handed over.
 const HANDOVER_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a leadership may take to be taken up by another node.
+const SUCCESSION_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a change may look for the leader of group 0 and the pause before it looks again.
+const LEADER_DEADLINE: Duration = Duration::from_secs(5);
+const LEADER_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long another node may take to forget a denial.
+const UNDENY_DEADLINE: Duration = Duration::from_millis(200);
+
 /// Settings of a node.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// The node's number.
-    pub node: NodeId,
+    /// Who the node is.
+    pub identity: NodeIdentity,
+    /// How it comes to take part in a cluster, if it does not yet.
+    pub forming: Forming,
+    /// What that cluster is known by, if it is new: see [`cluster_of`](crate::cluster_of).
+    pub cluster: u128,
+    /// Where the other nodes reach it.
+    pub peer: String,
+    /// Where its HTTP API is.
+    pub http: String,
     /// How many shards a new cluster has, 1 to [`MAX_SHARDS`]. An existing one keeps what it has.
     pub shards: u32,
+    /// On how many nodes a new cluster keeps each shard, at least 1. An existing one keeps what it has.
+    pub replication: u32,
     /// How far ahead of now buckets may be spent without asking the group: what each may lose in a failover.
     pub horizon_lead: Duration,
-    /// How long a request waits for its grant before the limit's `on_unavailable` decides.
+    /// How long a request waits for its shard before the limit's `on_unavailable` decides.
     pub deadline: Duration,
     /// The most buckets that the node holds.
     pub max_buckets: u64,
     /// The limits of the configuration file.
     pub limits: Vec<Limit>,
+}
+
+/// The way to other nodes.
+pub struct Link {
+    /// Sends.
+    pub transport: Arc<dyn Transport>,
+    /// What comes in.
+    pub inbound: Inbound,
 }
 
 /// Why a node could not start.
@@ -70,74 +113,163 @@ pub enum StartError {
         /// What the cluster has.
         created: u32,
     },
+    /// So many other nodes do not talk to this one that no cluster can be formed with it.
+    #[error("this node cannot be part of the cluster: {}", refusals(.0))]
+    Refused(BTreeMap<NodeId, String>),
+    /// Its number is another node's.
+    #[error(
+        "node {0} is known in the cluster with other data: give this node a number of its own, or, if its directory was replaced, remove node {0} from the cluster first"
+    )]
+    OtherData(NodeId),
+    /// The cluster does not take it.
+    #[error("the cluster does not take this node: {0}")]
+    NotTaken(String),
     /// The limits of the configuration file could not be applied.
     #[error("the limits of the configuration cannot be applied: {0}")]
-    Limits(#[from] LimitChangeError),
+    Limits(#[from] ChangeError),
+    /// Who the node is cannot be kept.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// An actor could not begin.
     #[error("an actor could not start: {0}")]
     Actor(String),
 }
 
+fn refusals(refusals: &BTreeMap<NodeId, String>) -> String {
+    let each: Vec<String> = refusals.iter().map(|(node, refusal)| format!("node {node} says: {refusal}")).collect();
+    each.join("; ")
+}
+
+impl From<GroupStartError> for StartError {
+    fn from(error: GroupStartError) -> Self {
+        Self::Group(error.to_string())
+    }
+}
+
+/// The groups of the shards that are kept here.
+pub(crate) type OpenShards = Arc<ArcSwap<BTreeMap<ShardId, Arc<ShardGroup>>>>;
+
 /// A running node.
 pub struct Node {
+    me: NodeId,
     meta: Arc<Group<ClusterState>>,
-    shards: Vec<Hosted>,
+    open: OpenShards,
     meta_actor: ActorRef<MetaMsg>,
     supervisor: ActorRef<SupervisorMsg>,
-    router: Router,
+    router: Arc<Router>,
+    routes: Arc<Routes>,
+    view: Arc<ArcSwap<View>>,
+    lease: Arc<Lease>,
+    peers: Arc<Peers>,
+    reception: Arc<Reception>,
+    left: watch::Receiver<bool>,
+    file_applied: AtomicBool,
+    _heartbeat: Heartbeat,
     identity: Identity,
     budget: Budget,
     environment: Environment,
 }
 
-/// How a shard stands on this node.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ShardStatus {
-    /// The shard.
-    pub id: ShardId,
-    /// Its Raft term.
-    pub term: u64,
-    /// Whether it is led and answered here.
-    pub leads: bool,
-    /// Whether its group runs; one whose disk failed does not.
-    pub running: bool,
-}
-
 impl Node {
-    /// Starts a node that is its own cluster, on what its storage holds; returns when it answers.
+    /// Starts a node on what its storage holds; returns when it takes part in its cluster. One that is alone answers then; one of
+    /// several waits for as many others as make a quorum, and answers when [`Node::is_ready`].
     ///
     /// # Errors
-    /// Data that cannot be read, settings that do not fit the data, a disk that takes no writes.
-    pub async fn start(options: NodeOptions, environment: Environment) -> Result<Self, StartError> {
+    /// Data that cannot be read, settings that do not fit the data or the other nodes, a disk that takes no writes.
+    pub async fn start(options: NodeOptions, environment: Environment, link: Link) -> Result<Arc<Self>, StartError> {
+        let me = options.identity.node;
+        let reception = Arc::new(Reception::default());
+        let run = environment.entropy.bits() as u64;
+        let peers = Arc::new(Peers::start(me, run, link.transport, link.inbound, Arc::clone(&reception)));
         let snapshots = Arc::new(Semaphore::new(1));
-        let meta = start_group::<ClusterState>(0, options.node, &snapshots, &environment).await?;
-        until("group 0", || meta.leadership().is_some()).await?;
-        let identity = found(&meta, &options, &environment).await?;
-        let groups = (1..=identity.shards).map(|id| start_group(id, options.node, &snapshots, &environment));
-        let groups: Vec<Arc<ShardGroup>> = try_join_all(groups).await?;
-        let hosted = |group| Hosted { group, inbox: Arc::new(Inbox::default()) };
-        let shards: Vec<Hosted> = groups.into_iter().map(hosted).collect();
-
-        let limits = Arc::new(meta.state().read(|state| state.limits().clone()));
-        let router_limits = Arc::new(ArcSwap::new(Arc::clone(&limits)));
-        let spread = Spread { shards: watch::Sender::new(limits), router: Arc::clone(&router_limits) };
-        let budget = Budget::new(options.max_buckets);
-        let actor_failed = |error: ractor::SpawnErr| StartError::Actor(error.to_string());
-        let supervisor = SupervisorActor::spawn(SupervisorArgs {
-            shards: shards.clone(),
-            limits: spread.shards.subscribe(),
-            settings: bucket_settings(&options, &budget),
-            environment: environment.clone(),
-        })
-        .await
-        .map_err(actor_failed)?;
-        let args = MetaArgs { group: Arc::clone(&meta), supervisor: supervisor.clone(), spread };
-        let meta_actor = MetaActor::spawn(args).await.map_err(actor_failed)?;
-        let router = Router::new(router_limits, shards.iter().map(|shard| Arc::clone(&shard.inbox)).collect());
-        let node = Self { meta, shards, meta_actor, supervisor, router, identity, budget, environment };
-        until("every shard", || node.shards.iter().all(|shard| shard.inbox.is_served())).await?;
-        node.apply_file(options.limits).await?;
+        let heartbeats = Arc::new(Heartbeats::new(Arc::clone(&peers)));
+        let hosting = Hosting { me, peers, heartbeats, reception, snapshots, environment };
+        let open = Arc::default();
+        let meta = forming::open_meta(&options, &hosting).await?;
+        let heartbeat = Heartbeat::start(Arc::clone(&meta), Arc::clone(&open));
+        let identity = forming::take_part(&options, &meta, &hosting).await?;
+        tracing::info!(node = me, shards = identity.shards, "takes part in its cluster");
+        let hosted = hosting::open_shards(&options, &identity, &meta, &hosting).await?;
+        let node = Arc::new(Self::with_actors(&options, identity, meta, hosted, hosting, (open, heartbeat)).await?);
+        let forming_alone = options.forming == Forming::Alone && node.view.load().nodes.len() == 1;
+        if forming_alone {
+            until("every shard", || node.is_served()).await?;
+            node.apply_file(options.limits).await?;
+        } else {
+            let (weak, limits) = (Arc::downgrade(&node), options.limits);
+            tokio::spawn(async move {
+                while let Some(node) = weak.upgrade()
+                    && let Err(error) = node.apply_file(limits.clone()).await
+                {
+                    tracing::warn!(%error, "the limits of the configuration are not applied yet");
+                    drop(node);
+                    sleep(LEADER_DEADLINE).await;
+                }
+            });
+        }
         Ok(node)
+    }
+
+    async fn with_actors(
+        options: &NodeOptions,
+        identity: Identity,
+        meta: Arc<Group<ClusterState>>,
+        hosted: BTreeMap<ShardId, Arc<ShardGroup>>,
+        hosting: Hosting,
+        (open, heartbeat): (OpenShards, Heartbeat),
+    ) -> Result<Self, StartError> {
+        let Hosting { me, peers, reception, environment, .. } = hosting.clone();
+        let parts = Parts::new(options, &identity, &meta);
+        let router = Arc::new(parts.router(options, &hosting));
+        reception.open_counter(parts.counter());
+        let Parts { inboxes, routes, lease, spread, settings, budget } = parts;
+        let view = Arc::clone(&spread.view);
+        let actor_failed = |error: ractor::SpawnErr| StartError::Actor(error.to_string());
+        let (left_sender, left) = watch::channel(false);
+        let supervisor = SupervisorActor::spawn(SupervisorArgs {
+            hosting,
+            hosted,
+            inboxes,
+            limits: spread.shards.subscribe(),
+            settings,
+            lease: Arc::clone(&lease),
+            routes: Arc::clone(&routes),
+            view: Arc::clone(&view),
+            open: Arc::clone(&open),
+            left: left_sender,
+        });
+        let supervisor = supervisor.await.map_err(actor_failed)?;
+        let args = MetaArgs {
+            me,
+            group: Arc::clone(&meta),
+            peers: Arc::clone(&peers),
+            supervisor: supervisor.clone(),
+            spread,
+            lease: Arc::clone(&lease),
+            routes: Arc::clone(&routes),
+            environment: environment.clone(),
+        };
+        let meta_actor = MetaActor::spawn(args).await.map_err(actor_failed)?;
+        reception.open_actors(meta_actor.clone(), supervisor.clone());
+        Ok(Self {
+            me,
+            meta,
+            open,
+            meta_actor,
+            supervisor,
+            router,
+            routes,
+            view,
+            lease,
+            peers,
+            reception,
+            left,
+            file_applied: AtomicBool::new(false),
+            _heartbeat: heartbeat,
+            identity,
+            budget,
+            environment,
+        })
     }
 
     /// Decides a request.
@@ -168,35 +300,107 @@ impl Node {
         self.router.limits()
     }
 
-    /// Creates or replaces a limit; `true` when it is new. When this returns, it is committed and every shard counts by it.
+    /// Creates or replaces a limit; `true` when it is new. When this returns, it holds on every node.
     ///
     /// # Errors
     /// Too many limits, or a group that cannot commit.
-    pub async fn put_limit(&self, limit: Limit) -> Result<bool, LimitChangeError> {
-        self.change(LimitChange::Put(limit)).await
+    pub async fn put_limit(&self, limit: Limit) -> Result<bool, ChangeError> {
+        Ok(self.change(Change::PutLimit(limit)).await? == Applied::Created)
     }
 
     /// Removes a limit, with its buckets.
     ///
     /// # Errors
     /// An unknown limit, or a group that cannot commit.
-    pub async fn delete_limit(&self, name: LimitName) -> Result<(), LimitChangeError> {
-        self.change(LimitChange::Delete(name)).await.map(drop)
+    pub async fn delete_limit(&self, name: LimitName) -> Result<(), ChangeError> {
+        self.change(Change::DeleteLimit(name)).await.map(drop)
     }
 
-    /// Applies what has changed in the configuration file's limits since they were applied last.
+    /// Applies what has changed in the configuration file's limits since this node applied them last.
     ///
     /// # Errors
     /// Too many limits, or a group that cannot commit.
-    pub async fn apply_file(&self, limits: Vec<Limit>) -> Result<(), LimitChangeError> {
-        self.change(LimitChange::File(limits)).await.map(drop)
+    pub async fn apply_file(&self, limits: Vec<Limit>) -> Result<(), ChangeError> {
+        self.change(Change::ApplyFile(self.me, limits)).await?;
+        if !self.file_applied.swap(true, Ordering::Relaxed) {
+            tracing::info!(node = self.me, limits = self.limits().len(), "the limits of the configuration are applied");
+        }
+        Ok(())
     }
 
-    async fn change(&self, change: LimitChange) -> Result<bool, LimitChangeError> {
-        let stopping = || LimitChangeError::Unavailable("the node is stopping".to_owned());
-        let (reply, done) = oneshot::channel();
+    /// Expects a node at an address, which is to introduce itself; `true` when it was not known.
+    ///
+    /// # Errors
+    /// Too many nodes, or a group that cannot commit.
+    pub async fn add_node(&self, node: NodeId, peer: String) -> Result<bool, ChangeError> {
+        Ok(self.change(Change::AddNode(node, peer)).await? == Applied::Created)
+    }
+
+    /// Has a node leave the cluster. Its shards move to others, and when they have, it is forgotten.
+    ///
+    /// # Errors
+    /// An unknown node, the only one that serves, or a group that cannot commit.
+    pub async fn remove_node(&self, node: NodeId) -> Result<(), ChangeError> {
+        self.change(Change::RemoveNode(node)).await.map(drop)
+    }
+
+    /// Has a node lead nothing, or lead again.
+    ///
+    /// # Errors
+    /// An unknown node, or a group that cannot commit.
+    pub async fn set_draining(&self, node: NodeId, draining: bool) -> Result<(), ChangeError> {
+        self.change(Change::SetDraining(node, draining)).await.map(drop)
+    }
+
+    /// Has the leader of group 0, wherever it is, make a change. Answered when it holds on every node. When another leads before it is
+    /// answered, that one is asked again: every change may be made twice.
+    async fn change(&self, change: Change) -> Result<Applied, ChangeError> {
+        let mut late = Instant::now() + LEADER_DEADLINE;
+        let mut may_be_made = false;
+        loop {
+            let leader = self.meta.leader();
+            let made = match leader {
+                Some(leader) if leader == self.me => self.change_here(change.clone()).await,
+                Some(there) => tokio::select! {
+                    made = self.change_there(there, change.clone()) => made,
+                    () = self.other_leader(leader) => {
+                        may_be_made = true;
+                        late = Instant::now() + LEADER_DEADLINE;
+                        continue;
+                    }
+                },
+                None => Err(ChangeFailure::NotLeader),
+            };
+            match made {
+                Ok(Applied::UnknownLimit) if may_be_made => return Ok(Applied::Done),
+                Ok(applied) => return checked(applied),
+                Err(ChangeFailure::Unavailable(reason)) => return Err(ChangeError::Unavailable(reason)),
+                Err(ChangeFailure::NotLeader) if Instant::now() >= late => {
+                    return Err(ChangeError::Unavailable("group 0, which holds the limits, has no leader".to_owned()));
+                }
+                Err(ChangeFailure::NotLeader) => sleep(LEADER_PAUSE).await,
+            }
+        }
+    }
+
+    /// Waits until another node than `leader` leads group 0.
+    async fn other_leader(&self, leader: Option<NodeId>) {
+        while self.meta.leader().is_none() || self.meta.leader() == leader {
+            sleep(LEADER_PAUSE).await;
+        }
+    }
+
+    async fn change_here(&self, change: Change) -> Result<Applied, ChangeFailure> {
+        let stopping = || ChangeFailure::Unavailable("the node is stopping".to_owned());
+        let (reply, made) = oneshot::channel();
         self.meta_actor.cast(MetaMsg::Change(change, reply)).map_err(|_| stopping())?;
-        done.await.map_err(|_| stopping())?
+        made.await.map_err(|_| stopping())?
+    }
+
+    async fn change_there(&self, leader: NodeId, change: Change) -> Result<Applied, ChangeFailure> {
+        let request = PeerRequest::Change(change);
+        let answer = self.peers.call(leader, &request, CHANGE_DEADLINE + LEADER_DEADLINE).await;
+        answer.map_err(|error| ChangeFailure::Unavailable(error.to_string()))?
     }
 
     /// How the bucket of `limit` for these labels stands; `None` when there is no such limit.
@@ -226,9 +430,21 @@ impl Node {
         labels: &BTreeMap<String, String>,
     ) -> Result<bool, AcquireError> {
         match self.matched(limit, prefix, labels) {
-            Some(matched) => self.router.reset(&matched).await.map(|()| true),
+            Some(matched) => {
+                self.router.reset(&matched).await?;
+                self.have_forgotten(&matched).await;
+                Ok(true)
+            }
             None => Ok(false),
         }
+    }
+
+    /// Has the other nodes forget that a bucket denied. One that does not answer may deny on until the time it was told.
+    async fn have_forgotten(&self, matched: &Matched) {
+        let nodes: Vec<NodeId> = self.view.load().nodes.keys().copied().filter(|node| *node != self.me).collect();
+        let request = PeerRequest::Undeny(matched.id, matched.key);
+        let ask = |node: NodeId| self.peers.call::<()>(node, &request, UNDENY_DEADLINE);
+        join_all(nodes.into_iter().map(ask)).await;
     }
 
     fn matched(&self, limit: &str, prefix: &str, labels: &BTreeMap<String, String>) -> Option<Matched> {
@@ -238,20 +454,64 @@ impl Node {
         Some(Matched { id, limit: Arc::clone(limit), key })
     }
 
-    /// Whether every shard hosted here has a leader that answers.
+    /// Whether the node answers by its cluster's limits: every shard that it keeps has a leader, and the limits are loaded.
     pub fn is_ready(&self) -> bool {
-        self.shard_status().iter().all(|shard| shard.leads && shard.running)
+        self.is_served() && self.file_applied.load(Ordering::Relaxed)
     }
 
-    /// How each shard stands.
+    fn is_served(&self) -> bool {
+        let has_leader =
+            |(shard, group): (&ShardId, &Arc<ShardGroup>)| group.is_running() && self.routes.leader(*shard).is_some();
+        self.has_lease() && self.open.load().iter().all(has_leader)
+    }
+
+    /// Whether the node may count by the limits that it has. One that is cut off from group 0 may not, and answers as each limit's
+    /// `on_unavailable` says.
+    pub fn has_lease(&self) -> bool {
+        self.lease.is_valid(self.environment.clock.mono_ns())
+    }
+
+    /// How each shard that is kept here stands.
     pub fn shard_status(&self) -> Vec<ShardStatus> {
-        let status = |(id, shard): (usize, &Hosted)| ShardStatus {
-            id: id as ShardId,
-            term: shard.group.term(),
-            leads: shard.inbox.is_served(),
-            running: shard.group.is_running(),
+        let status = |(shard, group): (&ShardId, &Arc<ShardGroup>)| {
+            let leader = self.routes.leader(*shard);
+            let leads = leader == Some(self.me);
+            ShardStatus {
+                id: *shard,
+                leader,
+                leads,
+                replicas: Vec::new(),
+                term: group.term(),
+                running: group.is_running(),
+            }
         };
-        self.shards.iter().enumerate().map(status).collect()
+        self.open.load().iter().map(status).collect()
+    }
+
+    /// How the cluster is, as far as this node knows.
+    pub fn cluster_status(&self) -> ClusterStatus {
+        let view = self.view.load();
+        let shards: Vec<ShardStatus> = (0..self.identity.shards).map(|shard| self.one_shard(shard)).collect();
+        let leads = |node: NodeId| shards.iter().filter(|shard| shard.leader == Some(node)).count();
+        let status = |(node, member): (&NodeId, &crate::meta::Member)| NodeStatus {
+            id: *node,
+            http: member.http.clone(),
+            peer: member.peer.clone(),
+            alive: self.peers.is_alive(*node),
+            leads: leads(*node),
+            duty: member.duty,
+        };
+        let nodes = view.nodes.iter().map(status).collect();
+        let leader = self.meta.leader();
+        ClusterStatus { nodes, shards, leader, has_lease: self.has_lease(), ready: self.is_ready() }
+    }
+
+    fn one_shard(&self, id: ShardId) -> ShardStatus {
+        let led = self.routes.led(id);
+        let running = self.open.load().get(&id).is_none_or(|group| group.is_running());
+        let leader = led.as_ref().map(|(_, leader)| *leader);
+        let (replicas, term) = led.map_or((Vec::new(), 0), |(led, _)| (led.members, led.term));
+        ShardStatus { id, leader, leads: leader == Some(self.me), replicas, term, running }
     }
 
     /// Whether group 0, which holds the limits, runs.
@@ -269,6 +529,14 @@ impl Node {
         self.budget.held()
     }
 
+    /// Waits until the node is no part of the cluster any more, because an operator removed it.
+    pub async fn left(&self) {
+        // Nobody tells any more when the node stops.
+        if self.left.clone().wait_for(|left| *left).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Stops with nothing handed over, as a crash does: the next leaders count as spent what this one could have spent.
     pub async fn crash(&self) {
         self.supervisor.stop(None);
@@ -277,11 +545,45 @@ impl Node {
 
     async fn stop_groups(&self) {
         self.meta_actor.stop(None);
-        join_all(self.shards.iter().map(|shard| shard.group.stop())).await;
+        // Other nodes are told that the groups are not here any more, rather than that they fail.
+        let open = self.open.load_full();
+        open.keys().map(|shard| group_of(*shard).0).chain([0]).for_each(|group| self.reception.close_group(group));
+        join_all(open.values().map(|group| group.stop())).await;
         self.meta.stop().await;
     }
 
-    /// Hands every leadership over without a loss, and stops. Requests from here on are refused.
+    /// Hands every leadership that another node can take up to that node, without a loss. Requests are answered all the while, and
+    /// from then on forwarded.
+    pub async fn drain(&self) {
+        let (done, handed_over) = oneshot::channel();
+        drop(self.supervisor.cast(SupervisorMsg::Drain(done)));
+        if timeout(HANDOVER_DEADLINE, handed_over).await.is_err() {
+            tracing::warn!("leaderships were not handed over in time");
+        }
+        if self.meta.leader() == Some(self.me)
+            && let Some(to) = self.meta.successor(|node| self.peers.is_alive(node).then_some(node))
+        {
+            self.meta.transfer(to).await;
+        }
+        let leads_nothing = async {
+            let leads = || self.shard_status().iter().any(|shard| shard.leader.is_none() || shard.leads);
+            while self.has_successors() && (leads() || self.meta.leader() == Some(self.me)) {
+                sleep(PAUSE).await;
+            }
+        };
+        if timeout(SUCCESSION_DEADLINE, leads_nothing).await.is_err() {
+            tracing::warn!("some leaderships were not taken up by other nodes");
+        }
+    }
+
+    /// Whether another node could lead what this one does.
+    fn has_successors(&self) -> bool {
+        let can_lead =
+            |node: &NodeId| *node != self.me && self.peers.is_alive(*node) && !self.routes.is_draining(*node);
+        self.view.load().nodes.keys().any(can_lead)
+    }
+
+    /// Ends every leadership that is left without a loss, and stops. Requests from here on are refused.
     pub async fn stop(&self) {
         let (done, handed_over) = oneshot::channel();
         drop(self.supervisor.cast(SupervisorMsg::HandOver(done)));
@@ -293,46 +595,64 @@ impl Node {
     }
 }
 
-fn bucket_settings(options: &NodeOptions, budget: &Budget) -> BucketSettings {
-    let leader = LeaderOptions {
-        horizon_lead_ns: nanos(options.horizon_lead),
-        commit_ns: nanos(Duration::from_millis(1)),
-        budget: budget.clone(),
-    };
-    BucketSettings { leader, deadline: options.deadline, nodes: 1 }
+/// What the actors of a node and its router share.
+struct Parts {
+    inboxes: Arc<[Arc<Inbox>]>,
+    routes: Arc<Routes>,
+    lease: Arc<Lease>,
+    spread: Spread,
+    settings: BucketSettings,
+    budget: Budget,
 }
 
-async fn start_group<M: consensus::Machine + Sync>(
-    id: u32,
-    node: NodeId,
-    snapshots: &Arc<Semaphore>,
-    environment: &Environment,
-) -> Result<Arc<Group<M>>, StartError> {
-    let voters = BTreeMap::from([(node, String::new())]);
-    let options = GroupOptions { id: GroupId(id), node, voters, snapshots: Arc::clone(snapshots) };
-    let group = Group::start(options, environment).await.map_err(|error| StartError::Group(error.to_string()))?;
-    group.watch_failure(environment);
-    Ok(Arc::new(group))
-}
+impl Parts {
+    fn new(options: &NodeOptions, identity: &Identity, meta: &Group<ClusterState>) -> Self {
+        let limits = Arc::new(Limits::default());
+        let budget = Budget::new(options.max_buckets);
+        let leader = LeaderOptions {
+            horizon_lead_ns: nanos(options.horizon_lead),
+            commit_ns: nanos(Duration::from_millis(1)),
+            budget: budget.clone(),
+        };
+        Self {
+            inboxes: (0..identity.shards).map(|_| Arc::default()).collect(),
+            routes: Arc::new(Routes::new(identity.shards)),
+            lease: Arc::default(),
+            spread: Spread {
+                shards: watch::Sender::new(Arc::clone(&limits)),
+                router: Arc::new(ArcSwap::new(limits)),
+                denials: Arc::default(),
+                view: Arc::new(ArcSwap::from_pointee(meta.state().read(View::of))),
+            },
+            settings: BucketSettings { leader, deadline: options.deadline, nodes: Arc::new(AtomicU64::new(1)) },
+            budget,
+        }
+    }
 
-/// Gives a new cluster its identity, and checks the one of an existing cluster.
-async fn found(
-    meta: &Group<ClusterState>,
-    options: &NodeOptions,
-    environment: &Environment,
-) -> Result<Identity, StartError> {
-    let bits = || environment.entropy.bits().to_le_bytes();
-    let mut secret = [0; 32];
-    secret[..16].copy_from_slice(&bits());
-    secret[16..].copy_from_slice(&bits());
-    let identity = Identity { cluster: environment.entropy.bits(), secret, shards: options.shards };
-    propose(meta, Command::Found(identity)).await?;
-    let known = meta.state().read(|state| state.identity().cloned());
-    let known = known.ok_or_else(|| StartError::Group("group 0 has no identity".to_owned()))?;
-    if known.shards == options.shards {
-        Ok(known)
-    } else {
-        Err(StartError::OtherShards { asked: options.shards, created: known.shards })
+    /// What other nodes may ask for.
+    fn counter(&self) -> Counter {
+        Counter {
+            inboxes: Arc::clone(&self.inboxes),
+            routes: Arc::clone(&self.routes),
+            denials: Arc::clone(&self.spread.denials),
+        }
+    }
+
+    fn router(&self, options: &NodeOptions, hosting: &Hosting) -> Router {
+        Router::new(RouterArgs {
+            me: hosting.me,
+            run: hosting.peers.run(),
+            limits: Arc::clone(&self.spread.router),
+            inboxes: Arc::clone(&self.inboxes),
+            routes: Arc::clone(&self.routes),
+            reception: Arc::clone(&hosting.reception),
+            lease: Arc::clone(&self.lease),
+            denials: Arc::clone(&self.spread.denials),
+            share: Share::new(Arc::clone(&hosting.environment.clock), self.settings.leader.clone()),
+            nodes: Arc::clone(&self.settings.nodes),
+            deadline: options.deadline,
+            environment: hosting.environment.clone(),
+        })
     }
 }
 
@@ -342,7 +662,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) -> Result<(), StartError> {
         if Instant::now() > late {
             return Err(StartError::NoLeader(what.to_owned()));
         }
-        sleep(START_PAUSE).await;
+        sleep(PAUSE).await;
     }
     Ok(())
 }

@@ -2,17 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate_limiter::{Key, Limit, LimitName, Limits, Matched, Receipt, Refusal, SettleError, ShardTime, Standing};
+use tollgate_limiter::{
+    Key, Limit, LimitName, Limits, Matched, OnUnavailable, Receipt, Refusal, SettleError, ShardId, ShardTime, Standing,
+};
 
+use crate::consensus::NodeId;
+use crate::denials::Denials;
+use crate::environment::{Environment, Event};
+use crate::holds::HoldId;
 use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFailure, Unavailable, Work};
+use crate::lease::Lease;
+use crate::messages::Answered;
+use crate::outbox::Outbox;
+use crate::reception::Reception;
 use crate::reservation::{Part, Reservation};
+use crate::routes::Routes;
+use crate::share::Share;
 use crate::span::{duration, nanos};
+
+/// How often a shard without a leader is looked at, if nothing tells of a change before.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// After how long a client is to ask again whom only the silence of a shard denied, in nanoseconds: nobody knows when it ends, and
+/// sooner would be a load on a cluster that has enough to do.
+pub(crate) const UNAVAILABLE_RETRY_NS: i64 = 1_000_000_000;
 
 /// A request to pass.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +90,8 @@ pub struct LimitVerdict {
     pub allowed: bool,
     /// How the bucket stands after the decision.
     pub standing: Standing,
+    /// Where the bucket is.
+    pub shard: ShardId,
 }
 
 /// Why a request was not decided.
@@ -129,48 +151,89 @@ impl From<Unavailable> for AcquireError {
     }
 }
 
-/// Sends requests to where their buckets are. Clones share everything.
-#[derive(Clone)]
+/// What the router works with.
+pub(crate) struct RouterArgs {
+    pub(crate) me: NodeId,
+    /// Tells this run of the node from all others.
+    pub(crate) run: u64,
+    pub(crate) limits: Arc<ArcSwap<Limits>>,
+    /// Of all shards; those that are led here are served.
+    pub(crate) inboxes: Arc<[Arc<Inbox>]>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) reception: Arc<Reception>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) denials: Arc<Denials>,
+    pub(crate) share: Share,
+    /// Nodes that share a limit whose shard cannot be reached.
+    pub(crate) nodes: Arc<AtomicU64>,
+    /// How long a request waits for its shard before the limit's `on_unavailable` decides.
+    pub(crate) deadline: Duration,
+    pub(crate) environment: Environment,
+}
+
+/// Sends requests to where their buckets are.
 pub(crate) struct Router {
-    limits: Arc<ArcSwap<Limits>>,
-    shards: Arc<[Arc<Inbox>]>,
+    args: RouterArgs,
+    next_hold: AtomicU64,
 }
 
 /// What one limit's bucket answered.
 struct Taken {
     matched: Matched,
     answer: Answer,
+    /// What was taken is held by another node until it is confirmed.
+    hold: Option<HoldId>,
+}
+
+/// How units are asked for.
+#[derive(Clone, Copy)]
+struct Terms {
+    cost: u64,
+    patience: Duration,
+    hold: Option<HoldId>,
+    /// Version of the limits that the request was matched with.
+    version: u64,
+}
+
+/// Where a shard is led.
+enum Place<'a> {
+    Here(&'a Inbox),
+    There(Arc<Outbox>),
 }
 
 impl Router {
-    pub(crate) fn new(limits: Arc<ArcSwap<Limits>>, shards: Vec<Arc<Inbox>>) -> Self {
-        Self { limits, shards: shards.into() }
+    pub(crate) fn new(args: RouterArgs) -> Self {
+        Self { args, next_hold: AtomicU64::new(0) }
     }
 
     /// The limits that requests are matched with.
     pub(crate) fn limits(&self) -> Arc<Limits> {
-        self.limits.load_full()
+        self.args.limits.load_full()
     }
 
     /// Decides a request.
-    pub(crate) async fn acquire(&self, request: &Request<'_>) -> Result<Verdict, AcquireError> {
-        let limits = self.limits.load();
+    pub(crate) async fn acquire(self: &Arc<Self>, request: &Request<'_>) -> Result<Verdict, AcquireError> {
+        let limits = self.args.limits.load();
         let mut matched: Vec<_> = limits.matching(request.prefix, |name| request.label(name)).collect();
+        let version = limits.version();
         drop(limits);
         check_capacity(&matched, request.cost)?;
-        let until = Instant::now() + request.patience;
+        let cost = request.cost;
         match matched.pop() {
-            None => Ok(verdict(Vec::new(), request.cost)),
+            None => Ok(self.verdict(Vec::new(), cost)),
             Some(only) if matched.is_empty() => {
                 let patience = if only.limit.shadow { Duration::ZERO } else { request.patience };
-                Ok(verdict(vec![self.take(only, request.cost, patience).await?], request.cost))
+                let terms = Terms { cost, patience, hold: None, version };
+                Ok(self.verdict(vec![self.take(only, terms).await?], cost))
             }
             Some(last) => {
                 matched.push(last);
                 // In a task of its own, so that a client that goes away leaves no limit charged without the others.
-                let (router, cost) = (self.clone(), request.cost);
+                let router = Arc::clone(self);
+                let until = Instant::now() + request.patience;
+                let terms = Terms { cost, patience: Duration::ZERO, hold: None, version };
                 let (present, gone) = oneshot::channel::<()>();
-                let task = tokio::spawn(async move { router.acquire_all(matched, cost, until, gone).await });
+                let task = tokio::spawn(async move { router.acquire_all(matched, terms, until, gone).await });
                 let verdict = task.await.map_err(|_| AcquireError::Unavailable)?;
                 drop(present);
                 verdict
@@ -183,98 +246,205 @@ impl Router {
     async fn acquire_all(
         &self,
         matched: Vec<Matched>,
-        cost: u64,
+        terms: Terms,
         until: Instant,
         mut gone: oneshot::Receiver<()>,
     ) -> Result<Verdict, AcquireError> {
+        let cost = terms.cost;
         let mut held: Option<Taken> = None;
         loop {
-            let taken = self.take_all(&matched, cost, held.take()).await?;
+            let taken = self.take_all(&matched, terms, held.take()).await?;
             let denials = taken.iter().filter(|taken| taken.denies());
             let longest = denials.max_by_key(|taken| taken.standing().map_or(0, |standing| standing.retry_after_ns));
-            let Some(standing) = longest.and_then(Taken::standing) else { return Ok(verdict(taken, cost)) };
+            let Some(standing) = longest.and_then(Taken::standing) else { return Ok(self.verdict(taken, cost)) };
             let left = until.saturating_duration_since(Instant::now());
             let blocking = longest.map(|taken| taken.matched.clone());
             let in_time = duration(standing.retry_after_ns) <= left;
             // A permit comes back when its holder is done, which nobody can foretell.
             let patient = in_time || blocking.as_ref().is_some_and(|matched| matched.limit.algorithm.is_of_permits());
-            self.give_back(&taken);
             let Some(blocking) = blocking.filter(|_| patient && !left.is_zero()) else {
-                return Ok(verdict(taken, cost));
+                return Ok(self.verdict(taken, cost));
             };
             let turn = tokio::select! {
                 biased;
                 _ = &mut gone => return Err(AcquireError::Unavailable),
-                turn = self.take(blocking, cost, left) => turn?,
+                turn = self.take(blocking, Terms { patience: left, ..terms }) => turn?,
             };
             if turn.denies() {
-                return Ok(verdict(with_turn(taken, turn), cost));
+                return Ok(self.verdict(with_turn(taken, turn), cost));
             }
             held = Some(turn);
         }
     }
 
-    /// Asks all limits at once; `held` is one that has been taken already.
-    async fn take_all(&self, matched: &[Matched], cost: u64, held: Option<Taken>) -> Result<Vec<Taken>, AcquireError> {
+    /// Takes from all limits or from none; `held` is one that has been taken from already.
+    ///
+    /// What this node leads is asked first, which costs no network. What other nodes lead is asked all at once; with more than one of
+    /// them, or if a limit here has said no already, they only hold it until it is confirmed or released.
+    async fn take_all(
+        &self,
+        matched: &[Matched],
+        terms: Terms,
+        held: Option<Taken>,
+    ) -> Result<Vec<Taken>, AcquireError> {
         let held_id = held.as_ref().map(|held| held.matched.id);
         let others = matched.iter().filter(|matched| Some(matched.id) != held_id);
-        let answers = join_all(others.map(|matched| self.take(matched.clone(), cost, Duration::ZERO))).await;
-        let (taken, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        let (here, there): (Vec<_>, Vec<_>) = others.partition(|matched| self.is_led_here(matched.key));
+        let answers = join_all(here.into_iter().map(|matched| self.take(matched.clone(), terms))).await;
+        let denied = answers.iter().any(|answer| answer.as_ref().map_or(true, Taken::denies));
+        let holds = there.len() > 1 || denied;
+        let remote = there.into_iter().map(|matched| {
+            let hold = holds.then(|| self.new_hold());
+            self.take(matched.clone(), Terms { hold, ..terms })
+        });
+        let answers = answers.into_iter().chain(join_all(remote).await);
+        let (taken, failed): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
         let mut taken: Vec<_> = taken.into_iter().filter_map(Result::ok).chain(held).collect();
         taken.sort_by(|left, right| left.matched.limit.name.cmp(&right.matched.limit.name));
-        match failed.into_iter().find_map(Result::err) {
-            None => Ok(taken),
-            Some(error) => {
-                self.give_back(&taken);
-                Err(error)
-            }
+        if let Some(error) = failed.into_iter().find_map(Result::err) {
+            self.give_back(&taken);
+            return Err(error);
         }
+        if taken.iter().any(Taken::denies) {
+            self.give_back(&taken);
+        } else if !self.confirm(&mut taken).await {
+            self.give_back(&taken);
+            return Ok(taken.into_iter().map(|taken| self.degraded(taken.matched, terms.cost)).collect());
+        }
+        Ok(taken)
     }
 
-    async fn take(&self, matched: Matched, cost: u64, patience: Duration) -> Result<Taken, AcquireError> {
-        // A limit in shadow tells how it stands even where the cost could never fit.
-        let never_fits = matched.limit.shadow && cost > matched.limit.algorithm.capacity();
-        let acquire = Acquire {
-            limit: matched.id,
-            key: matched.key,
-            cost: if never_fits { 0 } else { cost },
-            consistency: matched.limit.consistency,
-            on_unavailable: matched.limit.on_unavailable,
-            patience_ns: nanos(patience),
+    fn new_hold(&self) -> HoldId {
+        HoldId { run: self.args.run, number: self.next_hold.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Has all holds count for good, and ends those that do; `false` when one has run out, or its node does not answer.
+    async fn confirm(&self, taken: &mut [Taken]) -> bool {
+        let confirm = async |taken: &mut Taken| {
+            let Some(hold) = taken.hold.filter(|_| taken.receipt().is_some()) else { return true };
+            let confirmed = self.ask(taken.matched.key, |reply| Work::Confirm(hold, reply), |_| false).await;
+            let is_confirmed = confirmed == Ok(Some(true));
+            taken.hold = taken.hold.filter(|_| !is_confirmed);
+            is_confirmed
         };
-        let answer = match self.ask(matched.key, |reply| Work::Acquire(acquire, reply)).await {
+        join_all(taken.iter_mut().map(confirm)).await.into_iter().all(|confirmed| confirmed)
+    }
+
+    async fn take(&self, matched: Matched, terms: Terms) -> Result<Taken, AcquireError> {
+        // A limit in shadow tells how it stands even where the cost could never fit.
+        let never_fits = matched.limit.shadow && terms.cost > matched.limit.algorithm.capacity();
+        let terms = Terms { cost: if never_fits { 0 } else { terms.cost }, ..terms };
+        let answer = match self.decide(&matched, terms).await {
             // A limit in shadow keeps nobody out, whatever its bucket answers, and though nobody does.
-            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied() }),
-            Ok(answer) if matched.limit.shadow => return Ok(Taken { matched, answer }),
-            Err(_) if matched.limit.shadow => return Ok(Taken { matched, answer: Answer::UNAVAILABLE }),
+            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied(), hold: None }),
+            Ok(answer) if matched.limit.shadow => return Ok(Taken { matched, answer, hold: terms.hold }),
+            Err(_) if matched.limit.shadow => {
+                return Ok(Taken { matched, answer: Answer::UNAVAILABLE, hold: None });
+            }
             answer => answer?,
         };
         match answer.outcome {
-            Outcome::Unavailable => Err(AcquireError::Unavailable),
+            Outcome::Unavailable | Outcome::Unknown => Ok(self.degraded(matched, terms.cost)),
+            Outcome::Overloaded => Err(Overloaded.into()),
             Outcome::Refused(Refusal::NoRoom) => Err(AcquireError::NoRoom),
             Outcome::Refused(Refusal::NeverFits { capacity }) => {
                 Err(AcquireError::NeverFits { limit: matched.limit.name.clone(), capacity })
             }
             Outcome::Refused(Refusal::UnknownLimit) | Outcome::Admitted(..) | Outcome::Denied(_) => {
-                Ok(Taken { matched, answer })
+                Ok(Taken { matched, answer, hold: terms.hold })
             }
         }
     }
 
+    /// Asks the bucket's shard, unless it is known what it would say.
+    async fn decide(&self, matched: &Matched, terms: Terms) -> Result<Answer, Overloaded> {
+        let Terms { cost, patience, hold, version } = terms;
+        let bucket = (matched.id, matched.key);
+        let mono_ns = self.args.environment.clock.mono_ns();
+        let may_be_known = cost > 0 && patience.is_zero() && self.args.lease.is_valid(mono_ns);
+        if may_be_known
+            && !self.is_led_here(matched.key)
+            && let Some(standing) = self.args.denials.recall(matched.id, matched.key, cost, mono_ns)
+        {
+            return Ok(Answer { outcome: Outcome::Denied(standing), degraded: false, at: ShardTime::MIN });
+        }
+        let epoch = self.args.denials.epoch();
+        let until = (!patience.is_zero()).then(|| Instant::now() + patience);
+        let work = |reply: Reply<Answer>| {
+            let patience_ns = until.map_or(0, |until| nanos(until.saturating_duration_since(Instant::now())));
+            let acquire = Acquire {
+                limit: matched.id,
+                key: matched.key,
+                cost,
+                consistency: matched.limit.consistency,
+                on_unavailable: matched.limit.on_unavailable,
+                patience_ns,
+                version,
+                hold,
+            };
+            Work::Acquire(acquire, reply)
+        };
+        let nobody = |answer: &Answer| matches!(answer.outcome, Outcome::Unavailable);
+        let answer = self.ask_patiently(matched.key, patience, work, nobody).await?.unwrap_or(Answer::UNAVAILABLE);
+        if let Outcome::Denied(standing) = answer.outcome
+            && may_be_known
+            && !answer.degraded
+            && !matched.limit.algorithm.is_of_permits()
+            && !self.is_led_here(matched.key)
+        {
+            self.args.denials.remember(epoch, bucket, cost, standing, self.args.environment.clock.mono_ns());
+        }
+        Ok(answer)
+    }
+
+    /// Decides as the limit wants it where its shard cannot be reached in time.
+    fn degraded(&self, matched: Matched, cost: u64) -> Taken {
+        self.args.environment.events.on(Event::Degraded { shard: self.shard(matched.key) });
+        let algorithm = matched.limit.algorithm;
+        let (limit, reset_after_ns) = (algorithm.capacity(), algorithm.window_ns());
+        let outcome = match matched.limit.on_unavailable {
+            OnUnavailable::Local => {
+                let nodes = self.args.nodes.load(Ordering::Relaxed);
+                let limits = self.limits();
+                let answer = self.args.share.decide(&limits, (matched.id, matched.key), cost, nodes);
+                return Taken { matched, answer, hold: None };
+            }
+            OnUnavailable::Deny => {
+                Outcome::Denied(Standing { limit, remaining: 0, retry_after_ns: UNAVAILABLE_RETRY_NS, reset_after_ns })
+            }
+            OnUnavailable::Allow => {
+                Outcome::Admitted(Standing { limit, remaining: 0, retry_after_ns: 0, reset_after_ns }, None)
+            }
+        };
+        Taken { matched, answer: Answer { outcome, degraded: true, at: ShardTime::MIN }, hold: None }
+    }
+
     fn give_back(&self, taken: &[Taken]) {
-        for receipt in taken.iter().filter_map(Taken::receipt) {
-            self.inbox(receipt.key).tell(Work::GiveBack(receipt));
+        for (receipt, hold) in taken.iter().filter_map(|taken| Some((taken.receipt()?, taken.hold))) {
+            let work = hold.map_or(Work::GiveBack(receipt), Work::Release);
+            let shard = self.shard(receipt.key);
+            match self.place(shard) {
+                Some(Place::Here(inbox)) => inbox.tell(work),
+                Some(Place::There(outbox)) => outbox.tell(shard, work),
+                // Its leader has gone, and with it the right to give anything back.
+                None => {}
+            }
         }
     }
 
     /// How one bucket of a limit stands.
     pub(crate) async fn peek(&self, matched: Matched) -> Result<Option<Standing>, AcquireError> {
-        Ok(self.take(matched, 0, Duration::ZERO).await?.standing())
+        let version = self.args.limits.load().version();
+        let terms = Terms { cost: 0, patience: Duration::ZERO, hold: None, version };
+        Ok(self.take(matched, terms).await?.standing())
     }
 
     /// Makes one bucket whole.
     pub(crate) async fn reset(&self, matched: &Matched) -> Result<(), AcquireError> {
-        Ok(self.ask(matched.key, |reply| Work::Reset(matched.id, matched.key, reply)).await??)
+        let (limit, key) = (matched.id, matched.key);
+        let reset = self.ask(key, |reply| Work::Reset(limit, key, reply), |_| false).await?;
+        self.args.denials.forget(limit, key);
+        Ok(reset.ok_or(Unavailable)??)
     }
 
     /// Settles every part of a reservation.
@@ -287,8 +457,9 @@ impl Router {
     ) -> Result<Settled, SettleReservationError> {
         let settlements = reservation.settlements(actual);
         let results: Vec<_> = join_all(settlements.map(|settlement| async move {
-            let asked = self.ask(settlement.receipt.key, |reply| Work::Settle(settlement, reply)).await;
-            asked.unwrap_or(Err(SettleFailure::Unavailable(Unavailable)))
+            let key = settlement.receipt.key;
+            let asked = self.ask(key, |reply| Work::Settle(settlement, reply), |_| false).await;
+            asked.ok().flatten().unwrap_or(Err(SettleFailure::Unavailable(Unavailable)))
         }))
         .await;
         if results.contains(&Err(SettleFailure::Unavailable(Unavailable))) {
@@ -305,19 +476,80 @@ impl Router {
         }
     }
 
-    /// Asks the actor of the bucket's shard for something, and waits for its answer.
-    async fn ask<T>(&self, key: Key, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, AcquireError> {
-        let inbox = self.inbox(key);
-        if !inbox.is_served() {
-            return Err(AcquireError::Unavailable);
-        }
-        // An actor that fails drops its replies.
-        inbox.ask(work)?.await.map_err(|_| AcquireError::Unavailable)
+    /// Asks the actor of the bucket's shard for something, wherever it is.
+    async fn ask<T: Into<Answered>>(
+        &self,
+        key: Key,
+        work: impl Fn(Reply<T>) -> Work,
+        again: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, Overloaded> {
+        self.ask_patiently(key, Duration::ZERO, work, again).await
     }
 
-    fn inbox(&self, key: Key) -> &Inbox {
-        let shard = key.shard(self.shards.len() as u32) as usize;
-        &self.shards[shard]
+    /// Asks the actor of the bucket's shard for something that may take as long as `patience`, and asks `again` where the answer is
+    /// that nobody leads it there. `None` when nobody answers in time.
+    async fn ask_patiently<T: Into<Answered>>(
+        &self,
+        key: Key,
+        patience: Duration,
+        work: impl Fn(Reply<T>) -> Work,
+        again: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, Overloaded> {
+        let shard = self.shard(key);
+        let mut until = None;
+        loop {
+            let answer = match self.place(shard) {
+                Some(Place::Here(inbox)) => inbox.ask(&work)?.await.ok(),
+                Some(Place::There(outbox)) => outbox.ask(shard, &work, patience + self.args.deadline)?.await.ok(),
+                None => None,
+            };
+            if let Some(answer) = answer.filter(|answer| !again(answer)) {
+                return Ok(Some(answer));
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + self.args.deadline);
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            let mut changes = self.args.routes.changes();
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Where the shard is led, as far as is known; nowhere while this node has no right to count by its limits.
+    fn place(&self, shard: ShardId) -> Option<Place<'_>> {
+        if !self.args.lease.is_valid(self.args.environment.clock.mono_ns()) {
+            self.args.lease.want();
+            return None;
+        }
+        let inbox = self.args.inboxes.get(shard as usize)?;
+        if inbox.is_served() {
+            return Some(Place::Here(inbox));
+        }
+        let leader = self.args.routes.leader(shard).filter(|leader| *leader != self.args.me)?;
+        Some(Place::There(self.args.reception.outbox(leader)))
+    }
+
+    fn is_led_here(&self, key: Key) -> bool {
+        self.args.inboxes[self.shard(key) as usize].is_served()
+    }
+
+    fn shard(&self, key: Key) -> ShardId {
+        key.shard(self.args.inboxes.len() as u32)
+    }
+
+    fn verdict(&self, taken: Vec<Taken>, cost: u64) -> Verdict {
+        let allowed = !taken.iter().any(Taken::denies);
+        let degraded = taken.iter().any(|taken| taken.answer.degraded);
+        let parts = if allowed { taken.iter().filter_map(Taken::part).collect() } else { Vec::new() };
+        let limits = taken.into_iter().filter_map(|taken| {
+            let allowed = matches!(taken.answer.outcome, Outcome::Admitted(..));
+            let shard = self.shard(taken.matched.key);
+            taken.standing().map(|standing| LimitVerdict { limit: taken.matched.limit, allowed, standing, shard })
+        });
+        Verdict { allowed, degraded, limits: limits.collect(), cost, parts }
     }
 }
 
@@ -340,14 +572,18 @@ impl Taken {
     fn standing(&self) -> Option<Standing> {
         match self.answer.outcome {
             Outcome::Admitted(standing, _) | Outcome::Denied(standing) => Some(standing),
-            Outcome::Refused(_) | Outcome::Unavailable => None,
+            Outcome::Refused(_) | Outcome::Unavailable | Outcome::Unknown | Outcome::Overloaded => None,
         }
     }
 
     fn receipt(&self) -> Option<Receipt> {
         match self.answer.outcome {
             Outcome::Admitted(_, receipt) => receipt.filter(|receipt| receipt.units > 0),
-            Outcome::Denied(_) | Outcome::Refused(_) | Outcome::Unavailable => None,
+            Outcome::Denied(_)
+            | Outcome::Refused(_)
+            | Outcome::Unavailable
+            | Outcome::Unknown
+            | Outcome::Overloaded => None,
         }
     }
 
@@ -363,15 +599,4 @@ fn with_turn(mut taken: Vec<Taken>, turn: Taken) -> Vec<Taken> {
         *place = turn;
     }
     taken
-}
-
-fn verdict(taken: Vec<Taken>, cost: u64) -> Verdict {
-    let allowed = !taken.iter().any(Taken::denies);
-    let degraded = taken.iter().any(|taken| taken.answer.degraded);
-    let parts = if allowed { taken.iter().filter_map(Taken::part).collect() } else { Vec::new() };
-    let limits = taken.into_iter().filter_map(|taken| {
-        let allowed = matches!(taken.answer.outcome, Outcome::Admitted(..));
-        taken.standing().map(|standing| LimitVerdict { limit: taken.matched.limit, allowed, standing })
-    });
-    Verdict { allowed, degraded, limits: limits.collect(), cost, parts }
 }

@@ -2,22 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tollgate_limiter::{
     Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Queues,
-    SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
+    Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
 };
 
 use super::ShardGroup;
 use super::ack::{Ack, Promise};
+use super::denied::Denied;
+use super::elapsed::{self, Elapsed};
 use super::pending::Pending;
-use crate::consensus::{self, Applied, LeaderId, ProposeError};
+use crate::consensus::{self, Applied, LeaderId, NodeId, ProposeError};
 use crate::environment::{Environment, Event};
-use crate::inbox::{Acquire, Inbox, Outcome, Unavailable, Work};
+use crate::holds::{HOLD, Holds};
+use crate::inbox::{Acquire, Inbox, Outcome, Work};
+use crate::lease::Lease;
+use crate::messages::Notice;
+use crate::peers::Peers;
+use crate::router::UNAVAILABLE_RETRY_NS;
 use crate::span::{duration, nanos};
+use crate::view::View;
 
 /// A commit takes about this long before one has been measured, in nanoseconds.
 const FIRST_COMMIT_NS: i64 = 1_000_000;
@@ -32,10 +42,6 @@ const SWEEP_BUCKETS_A_TICK: usize = 8_192;
 
 /// How often an actor looks after itself.
 const TICK: Duration = Duration::from_secs(1);
-
-/// After how long a client is to ask again whom only the group's silence denied, in nanoseconds: nobody knows when it ends, and
-/// sooner would be a load on a cluster that has enough to do.
-const UNAVAILABLE_RETRY_NS: i64 = 1_000_000_000;
 
 /// The most buckets whose exact state goes into one entry of a handover.
 const HANDOVER_CHUNK: usize = 4_096;
@@ -52,10 +58,13 @@ pub(crate) enum BucketMsg {
     Overdue,
     /// From a timer of this actor, once a second.
     Tick,
-    /// From the meta actor: the limits have changed. Answered when this shard counts by them.
+    /// From a task of this actor: how much time has passed since the shard's last stamp.
+    Elapsed(Elapsed),
+    /// From the meta actor: the limits have changed. Answered when no decision is made by earlier ones any more.
     Reshape(oneshot::Sender<()>),
-    /// From the supervisor: end the leadership without a loss. Answered when that is committed or cannot be.
-    HandOver(oneshot::Sender<()>),
+    /// From the supervisor: end the leadership without a loss, in favour of a node if one is named. Answered when that is committed
+    /// or cannot be.
+    HandOver(Option<NodeId>, oneshot::Sender<()>),
 }
 
 /// Settings that all bucket actors of a node share.
@@ -65,7 +74,7 @@ pub(crate) struct BucketSettings {
     /// How long a request waits for its grant before the limit's `on_unavailable` decides.
     pub(crate) deadline: Duration,
     /// Nodes that share a limit while the group cannot commit.
-    pub(crate) nodes: u64,
+    pub(crate) nodes: Arc<AtomicU64>,
 }
 
 pub(crate) struct BucketArgs {
@@ -77,6 +86,10 @@ pub(crate) struct BucketArgs {
     /// The limits that the shard is to count by.
     pub(crate) limits: watch::Receiver<Arc<Limits>>,
     pub(crate) settings: BucketSettings,
+    /// The node's right to count by the limits that it has.
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) environment: Environment,
 }
 
@@ -87,11 +100,21 @@ pub(crate) struct BucketState {
     inbox: Arc<Inbox>,
     limits: watch::Receiver<Arc<Limits>>,
     settings: BucketSettings,
+    lease: Arc<Lease>,
+    peers: Arc<Peers>,
+    view: Arc<ArcSwap<View>>,
     environment: Environment,
     myself: ActorRef<BucketMsg>,
     clock: ShardClock,
     /// `None` until the takeover is committed.
     leader: Option<Leader>,
+    /// Whether the node may count by its limits now, and the version of them that the shard has to count by.
+    may_count: bool,
+    due_version: u64,
+    /// What was taken and is not confirmed yet.
+    holds: Holds,
+    /// What other nodes remember to be denied.
+    denied: Denied,
     /// Requests that wait for a grant, in the order in which they came.
     pending: Vec<Pending>,
     /// Requests that wait for their turn.
@@ -101,8 +124,6 @@ pub(crate) struct BucketState {
     /// Who to tell when the next grant is committed, and when the one in flight is.
     next_acks: Vec<Ack>,
     acks: Vec<Ack>,
-    /// Who to tell when the shard counts by the newest limits.
-    reshape_waiters: Vec<oneshot::Sender<()>>,
     /// When the proposal in flight was made, in monotonic nanoseconds; one at a time.
     proposed_mono_ns: Option<i64>,
     /// The leadership is being handed over.
@@ -110,13 +131,16 @@ pub(crate) struct BucketState {
     commit_ns: i64,
     /// When the timer for the next queued turn is set.
     turn_timer: Option<ShardTime>,
-    overdue_timer: bool,
+    /// When the timer for the next deadline is set.
+    overdue_timer: Option<ShardTime>,
 }
 
 /// The end of a leadership.
 struct Handover {
     /// What is left to be committed; `None` until what is in flight has committed.
     commands: Option<std::vec::IntoIter<Command>>,
+    /// Who is to lead next.
+    to: Option<NodeId>,
     done: oneshot::Sender<()>,
 }
 
@@ -146,7 +170,7 @@ impl Actor for BucketActor {
     }
 
     async fn post_start(&self, myself: ActorRef<BucketMsg>, state: &mut BucketState) -> Result<(), ActorProcessingErr> {
-        state.take_over();
+        state.begin();
         myself.send_interval(TICK, || BucketMsg::Tick);
         Ok(())
     }
@@ -163,8 +187,9 @@ impl Actor for BucketActor {
             BucketMsg::Turn => state.turn(),
             BucketMsg::Overdue => state.overdue(),
             BucketMsg::Tick => state.tick(),
+            BucketMsg::Elapsed(elapsed) => state.elapsed(elapsed),
             BucketMsg::Reshape(reply) => state.reshape(reply),
-            BucketMsg::HandOver(reply) => state.hand_over(reply),
+            BucketMsg::HandOver(to, reply) => state.hand_over(to, reply),
         }
         Ok(())
     }
@@ -177,17 +202,10 @@ impl Actor for BucketActor {
 
 impl BucketState {
     fn new(myself: ActorRef<BucketMsg>, args: BucketArgs) -> Self {
-        let BucketArgs { shard, group, leadership, inbox, limits, settings, environment } = args;
+        let BucketArgs { shard, group, leadership, inbox, limits, settings, lease, peers, view, environment } = args;
         let now = environment.clock.read();
-        let clock = match group.state().read(State::stamp) {
-            None => ShardClock::start(now),
-            Some(stamp) => {
-                // Either this process saw the stamp when it was new, or it is from before this process began.
-                let mut clock = ShardClock::resume(stamp, now);
-                clock.follow(stamp, group.state().applied_at().mono_ns);
-                clock
-            }
-        };
+        let stamp = group.state().read(State::stamp);
+        let clock = stamp.map_or_else(|| ShardClock::start(now), |stamp| ShardClock::seen(stamp, now.mono_ns));
         Self {
             shard,
             group,
@@ -195,21 +213,27 @@ impl BucketState {
             inbox,
             limits,
             settings,
+            lease,
+            peers,
+            view,
             environment,
             myself,
             clock,
             leader: None,
+            may_count: false,
+            due_version: 0,
+            holds: Holds::default(),
+            denied: Denied::default(),
             pending: Vec::new(),
             queues: Queues::default(),
             heads: BTreeMap::new(),
             next_acks: Vec::new(),
             acks: Vec::new(),
-            reshape_waiters: Vec::new(),
             proposed_mono_ns: None,
             handover: None,
             commit_ns: FIRST_COMMIT_NS,
             turn_timer: None,
-            overdue_timer: false,
+            overdue_timer: None,
         }
     }
 
@@ -222,6 +246,38 @@ impl BucketState {
         Stamp { at: self.clock.now(reading.mono_ns), reading }
     }
 
+    /// Finds out how much time has passed since the shard's last stamp, and takes over.
+    fn begin(&mut self) {
+        let Some(stamp) = self.group.state().read(State::stamp) else { return self.take_over() };
+        let now = self.environment.clock.read();
+        match elapsed::known_here(stamp, self.group.state().seen_at(), now) {
+            Some(clock) => {
+                self.clock = clock;
+                self.take_over();
+            }
+            None => elapsed::ask(self.shard, &self.group, &self.peers, {
+                let myself = self.myself.clone();
+                move |elapsed| myself.cast(BucketMsg::Elapsed(elapsed)).is_ok()
+            }),
+        }
+    }
+
+    /// Somebody has said how much time has passed.
+    fn elapsed(&mut self, elapsed: Elapsed) {
+        let now = self.environment.clock.read();
+        match (elapsed, self.group.state().read(State::stamp)) {
+            (Elapsed::Seen(at), _) => self.clock.follow(Stamp { at, reading: now }, now.mono_ns),
+            (Elapsed::NobodySaw, Some(stamp)) => {
+                let at = ShardClock::resume(stamp, now).now(now.mono_ns);
+                self.clock.follow(Stamp { at, reading: now }, now.mono_ns);
+            }
+            (Elapsed::NobodySaw | Elapsed::Unknown, _) => {}
+        }
+        if self.leader.is_none() && self.proposed_mono_ns.is_none() && self.handover.is_none() {
+            self.take_over();
+        }
+    }
+
     /// Begins the leadership: what earlier ones could have spent unseen counts as spent once this is committed.
     fn take_over(&mut self) {
         let stamp = self.stamp();
@@ -231,7 +287,8 @@ impl BucketState {
     /// Decides all that waits in the inbox, at one instant.
     fn drain(&mut self) {
         if self.leader.is_none() {
-            return self.set_overdue_timer(self.settings.deadline);
+            let now = self.now();
+            return self.set_overdue_timer(now.plus(nanos(self.settings.deadline)), now);
         }
         let work = self.inbox.drain();
         self.environment.events.on(Event::Deciding { shard: self.shard, requests: work.len() });
@@ -249,10 +306,15 @@ impl BucketState {
         let Some(mut leader) = self.leader.take() else { return };
         let stamp = self.stamp();
         let now = stamp.at;
+        self.may_count = self.lease.is_valid(stamp.reading.mono_ns);
+        self.due_version = self.limits.borrow().version();
         let group = Arc::clone(&self.group);
         let proposal = group.state().read(|state| {
             if !leader.follow(state) {
                 return None;
+            }
+            for receipt in self.holds.take_expired(now) {
+                self.give_back(&mut leader, state, now, &receipt);
             }
             then(self, &mut leader, state, now);
             let proposal = self.due_unless_busy(&mut leader, state, stamp);
@@ -350,7 +412,10 @@ impl BucketState {
     fn took_over(&mut self, leadership: u64) {
         self.leader = Some(Leader::new(leadership, self.settings.leader.clone()));
         self.environment.events.on(Event::TookOver { shard: self.shard, leadership });
-        self.with_leader(|this, _, state, _| this.answer_reshaped(state));
+        if let Some(stamp) = self.group.state().read(State::stamp) {
+            // An entry of an earlier leader may have been applied since the clock was set.
+            self.clock.follow(stamp, self.environment.clock.mono_ns());
+        }
         self.drain();
     }
 
@@ -363,7 +428,11 @@ impl BucketState {
             }
             leader.set_commit_ns(commit_ns);
             this.decide_pending(leader, state, now);
+            let (waiting, acks) = acks.into_iter().partition(|ack: &Ack| ack.waits_for_another(state));
+            this.next_acks.extend::<Vec<Ack>>(waiting);
+            let acks: Vec<Ack> = acks;
             acks.into_iter().for_each(Ack::committed);
+            this.next_acks.extract_if(.., |ack| ack.is_true(state)).for_each(Ack::committed);
         });
     }
 
@@ -371,26 +440,20 @@ impl BucketState {
         self.with_leader(|this, leader, state, now| {
             this.queues.wake_all(now);
             this.decide_pending(leader, state, now);
-            this.answer_reshaped(state);
         });
     }
 
+    /// From here on every request waits until the shard counts by the newest limits.
     fn reshape(&mut self, reply: oneshot::Sender<()>) {
-        self.reshape_waiters.push(reply);
-        self.with_leader(|this, _, state, _| this.answer_reshaped(state));
-    }
-
-    /// Tells those who wait for the newest limits, if the shard counts by them.
-    fn answer_reshaped(&mut self, state: &State) {
-        if self.limits.borrow().version() == state.limits_version() {
-            for waiter in self.reshape_waiters.drain(..) {
-                waiter.send(()).ok();
-            }
-        }
+        self.with_leader(|_, _, _, _| {});
+        reply.send(()).ok();
     }
 
     fn tick(&mut self) {
-        self.with_leader(|_, leader, state, now| leader.forget(state, now, SWEEP_BUCKETS_A_TICK));
+        self.with_leader(|this, leader, state, now| {
+            this.denied.forget(now);
+            leader.forget(state, now, SWEEP_BUCKETS_A_TICK);
+        });
     }
 }
 
@@ -404,23 +467,41 @@ impl BucketState {
                     Pending { acquire, permit: None, has_queued: false, patient_until, grant_until: None, reply };
                 self.decide(leader, state, now, pending);
             }
-            Work::GiveBack(receipt) => {
-                leader.give_back(state, now, &receipt, receipt.units);
-                self.queues.wake(receipt.limit, receipt.key, now);
+            Work::GiveBack(receipt) => self.give_back(leader, state, now, &receipt),
+            Work::Release(hold) => {
+                if let Some(receipt) = self.holds.release(hold) {
+                    self.give_back(leader, state, now, &receipt);
+                }
             }
+            Work::Confirm(hold, reply) => reply.send(self.holds.confirm(hold, now)),
             Work::Settle(settlement, reply) => match leader.settle(state, now, &settlement) {
                 Ok(returned) => {
-                    self.queues.wake(settlement.receipt.limit, settlement.receipt.key, now);
+                    self.came_back(settlement.receipt.limit, settlement.receipt.key, now);
                     self.promise(now, Promise::Settled(returned, reply));
                 }
-                // Whoever asked before is told when it commits; it may yet not.
-                Err(SettleError::UnderWay) => reply.send(Err(Unavailable.into())),
+                Err(SettleError::UnderWay) => self.promise(now, Promise::SettledBefore(settlement.id, reply)),
                 Err(error) => reply.send(Err(error.into())),
             },
             Work::Reset(limit, key, reply) => {
                 leader.reset(limit, key, now);
                 self.queues.wake(limit, key, now);
                 self.promise(now, Promise::Reset(reply));
+            }
+        }
+    }
+
+    fn give_back(&mut self, leader: &mut Leader, state: &State, now: ShardTime, receipt: &Receipt) {
+        leader.give_back(state, now, receipt, receipt.units);
+        self.came_back(receipt.limit, receipt.key, now);
+    }
+
+    /// Units may have come back to a bucket: whoever queues for it is looked at, and who remembers that it denied forgets it.
+    fn came_back(&mut self, limit: LimitId, key: Key, now: ShardTime) {
+        self.queues.wake(limit, key, now);
+        if self.denied.came_back((limit, key), now) {
+            let notice = Notice::Undeny(limit, key);
+            for node in self.view.load().nodes.keys().filter(|node| **node != self.peers.me()) {
+                self.peers.tell(*node, &notice);
             }
         }
     }
@@ -452,8 +533,19 @@ impl BucketState {
         place: Place,
         enqueue: impl FnOnce(&mut Queues<Pending>, Turn<Pending>, ShardTime),
     ) {
+        if !self.may_count {
+            return pending.answer(Outcome::Unavailable, now);
+        }
+        if state.limits_version() < self.due_version.max(pending.acquire.version) {
+            return self.wait_for_grant(pending, None, now);
+        }
         match leader.decide(state, now, &pending.ask(place.units), None) {
-            Decision::Admitted(standing, receipt) => pending.answer(Outcome::Admitted(standing, Some(receipt)), now),
+            Decision::Admitted(standing, receipt) => {
+                if let Some(hold) = pending.acquire.hold.filter(|_| receipt.units > 0) {
+                    self.holds.hold(hold, receipt, now.plus(nanos(HOLD)));
+                }
+                pending.answer(Outcome::Admitted(standing, Some(receipt)), now);
+            }
             Decision::Refused(refusal) => pending.answer(Outcome::Refused(refusal), now),
             Decision::Wait(permit) => self.wait_for_grant(pending, permit, now),
             Decision::Denied(standing) if pending.may_queue(state, &standing, place, now) => {
@@ -463,7 +555,12 @@ impl BucketState {
                 let pending = Pending { has_queued: true, ..pending };
                 enqueue(&mut self.queues, Turn { limit, key, units, until, request: pending }, turn);
             }
-            Decision::Denied(standing) => pending.answer(Outcome::Denied(standing), now),
+            Decision::Denied(standing) => {
+                if pending.reply.goes_elsewhere() {
+                    self.denied.note(pending.bucket(), now.plus(standing.retry_after_ns));
+                }
+                pending.answer(Outcome::Denied(standing), now);
+            }
         }
     }
 
@@ -530,7 +627,7 @@ impl BucketState {
 
     /// Answers those who have waited too long for a grant as their limit's `on_unavailable` says.
     fn overdue(&mut self) {
-        self.overdue_timer = false;
+        self.overdue_timer = None;
         if self.leader.is_none() {
             self.inbox.drain().into_iter().for_each(Work::unavailable);
         }
@@ -553,7 +650,9 @@ impl BucketState {
     fn answer_degraded(&self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
         let on_unavailable = pending.acquire.on_unavailable;
         let (ask, unreplicated) = match on_unavailable {
-            OnUnavailable::Local => (pending.ask(0), Some(Unreplicated { nodes: self.settings.nodes })),
+            OnUnavailable::Local => {
+                (pending.ask(0), Some(Unreplicated { nodes: self.settings.nodes.load(Ordering::Relaxed) }))
+            }
             OnUnavailable::Allow | OnUnavailable::Deny => (Ask { cost: 0, permit: None, ..pending.ask(0) }, None),
         };
         let outcome = match (leader.decide(state, now, &ask, unreplicated), on_unavailable) {
@@ -585,15 +684,15 @@ impl BucketState {
         }
         let grants = self.pending.iter().filter_map(|pending| pending.grant_until);
         let acks = self.acks.iter().chain(&self.next_acks).map(|ack| ack.until);
-        if let Some(first) = grants.chain(acks).min() {
-            self.set_overdue_timer(duration(first.since(now)));
+        if let Some(first) = grants.chain(acks).chain(self.holds.next_end()).min() {
+            self.set_overdue_timer(first, now);
         }
     }
 
-    fn set_overdue_timer(&mut self, after: Duration) {
-        if !self.overdue_timer {
-            self.overdue_timer = true;
-            self.myself.send_after(after, || BucketMsg::Overdue);
+    fn set_overdue_timer(&mut self, at: ShardTime, now: ShardTime) {
+        if self.overdue_timer.is_none_or(|set| at < set) {
+            self.overdue_timer = Some(at);
+            self.myself.send_after(duration(at.since(now)), || BucketMsg::Overdue);
         }
     }
 }
@@ -601,14 +700,20 @@ impl BucketState {
 /// The end of the leadership.
 impl BucketState {
     /// Proposes nothing more, and when what is in flight has committed, hands over.
-    fn hand_over(&mut self, done: oneshot::Sender<()>) {
-        if self.leader.is_none() {
+    fn hand_over(&mut self, to: Option<NodeId>, done: oneshot::Sender<()>) {
+        if self.handover.is_some() {
             done.send(()).ok();
             return;
         }
-        self.handover = Some(Handover { commands: None, done });
-        if self.proposed_mono_ns.is_none() {
+        self.handover = Some(Handover { commands: None, to, done });
+        if self.proposed_mono_ns.is_some() {
+            return;
+        }
+        if self.leader.is_some() {
             self.begin_handing_over();
+        } else {
+            // It has not even taken over, so there is nothing to lose.
+            self.handed_over();
         }
     }
 
@@ -616,6 +721,11 @@ impl BucketState {
     fn begin_handing_over(&mut self) {
         let stamp = self.stamp();
         let Some(mut leader) = self.leader.take() else { return };
+        // They are asked for again where the shard is led next.
+        for pending in std::mem::take(&mut self.pending) {
+            pending.release_permit(&mut leader);
+            pending.answer(Outcome::Unavailable, stamp.at);
+        }
         let commands = self.group.state().read(|state| {
             let follows = leader.follow(state);
             follows.then(|| leader.hand_over(state, stamp, HANDOVER_CHUNK))
@@ -646,8 +756,14 @@ impl BucketState {
     fn handed_over(&mut self) {
         self.environment.events.on(Event::HandedOver { shard: self.shard });
         self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::committed);
-        if let Some(handover) = self.handover.take() {
-            handover.done.send(()).ok();
+        if let Some(Handover { to, done, .. }) = self.handover.take() {
+            let group = Arc::clone(&self.group);
+            tokio::spawn(async move {
+                if let Some(to) = to {
+                    group.transfer(to).await;
+                }
+                done.send(()).ok();
+            });
         }
         self.myself.stop(Some("handed over".to_owned()));
     }

@@ -2,7 +2,11 @@
 
 mod ack;
 mod bucket;
+mod denied;
+mod elapsed;
 mod meta;
+mod mover;
+mod peer;
 mod pending;
 mod replica;
 mod supervisor;
@@ -12,9 +16,10 @@ use tollgate_limiter as limiter;
 use crate::consensus::{self, Group};
 
 pub(crate) use bucket::{BucketArgs, BucketMsg, BucketSettings};
-pub use meta::LimitChangeError;
-pub(crate) use meta::{LimitChange, MetaActor, MetaArgs, MetaMsg, Spread, propose};
-pub(crate) use supervisor::{Hosted, SupervisorActor, SupervisorArgs, SupervisorMsg};
+pub(crate) use meta::{CHANGE_DEADLINE, MetaActor, MetaArgs, MetaMsg, Spread, propose};
+pub(crate) use peer::PeerMsg;
+pub(crate) use replica::ReplicaMsg;
+pub(crate) use supervisor::{SupervisorActor, SupervisorArgs, SupervisorMsg};
 
 /// The group of one shard.
 pub(crate) type ShardGroup = Group<limiter::State>;

@@ -1,23 +1,28 @@
 //! One Raft group on this node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::vote::RaftLeaderId;
-use openraft::{BasicNode, Config, ServerState, SnapshotPolicy, WatchChangeHandle};
+use openraft::{BasicNode, ChangeMembers, Config, ServerState, SnapshotPolicy, WatchChangeHandle};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tollgate_storage::GroupId;
 
+use super::endpoint::Receiving;
 use super::log_store::LogStore;
-use super::network::Alone;
+use super::network::Network;
+use super::silence::Silence;
 use super::state_machine::{Machine, Replicated, StateMachine};
-use super::{Applied, Command, LeaderId, NodeId, Raft};
+use super::{Applied, Command, Heartbeats, LeaderId, NodeId, Raft};
 use crate::environment::{Environment, Event};
+use crate::peers::Peers;
 
 /// A snapshot is taken when the log has grown by this much since the last, or by the size of the state if that is more: so
 /// a restart reads little, and snapshots cost no more writing than the log itself.
@@ -33,6 +38,9 @@ const KEPT_ENTRIES: u64 = 16;
 /// How often a proposal is tried again that met its own leadership just after the election, before Raft knew of it.
 const ELECTION_RETRIES: u32 = 50;
 
+/// Entries that a voter may lack and still be next to lead: it gets them while it is told to.
+const SMALL_LAG: u64 = 64;
+
 /// The pause between two such tries.
 const ELECTION_RETRY_PAUSE: Duration = Duration::from_millis(2);
 
@@ -40,15 +48,26 @@ const ELECTION_RETRY_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct GroupOptions {
     pub(crate) id: GroupId,
     pub(crate) node: NodeId,
-    /// The voters when the group is founded. One that is alone elects itself at once.
-    pub(crate) voters: BTreeMap<NodeId, String>,
+    pub(crate) founding: Founding,
     /// One permit for all groups of the node: a snapshot is a copy of the state, and one at a time is enough of them.
     pub(crate) snapshots: Arc<Semaphore>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) heartbeats: Arc<Heartbeats>,
+}
+
+/// What becomes of a group of which nothing is known here yet.
+#[derive(Clone, Debug)]
+pub(crate) enum Founding {
+    /// It exists elsewhere, or will; its leader adds this node.
+    Joined,
+    /// These voters found it, each for itself and all alike. The best placed does it at once, and is likely to lead; the others after
+    /// a while, in case that one is not there.
+    Voters { voters: BTreeSet<NodeId>, after: Duration },
 }
 
 /// Why a group could not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub(crate) enum GroupStartError {
     #[error("the log or the state of group {group} cannot be read: {source}")]
     Storage { group: GroupId, source: io::Error },
     #[error(
@@ -68,6 +87,11 @@ pub(crate) enum ProposeError {
     Stopped(String),
 }
 
+/// Why the members of a group were not changed.
+#[derive(Debug, thiserror::Error)]
+#[error("the members of the group were not changed: {0}")]
+pub(crate) struct MembershipError(String);
+
 /// Tells of the beginning and the end of leaderships as long as it lives.
 pub(crate) type LeadershipWatch = WatchChangeHandle<Raft>;
 
@@ -77,41 +101,59 @@ pub(crate) struct Group<M: Machine + Sync> {
     raft: openraft::Raft<Raft, StateMachine<M>>,
     log: LogStore,
     state: Arc<Replicated<M>>,
+    receiving: Arc<Receiving>,
+    silence: Arc<Silence>,
+}
+
+impl<M: Machine + Sync> fmt::Debug for Group<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {}", self.id)
+    }
 }
 
 impl<M: Machine + Sync> Group<M> {
     /// Opens the group, founds it if it is new, and takes part in it.
-    pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, StartError> {
-        let GroupOptions { id, node, voters, snapshots } = options;
-        let unreadable = |source| StartError::Storage { group: id, source };
+    pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, GroupStartError> {
+        let GroupOptions { id, node, founding, snapshots, peers, heartbeats } = options;
+        let unreadable = |source| GroupStartError::Storage { group: id, source };
         let storage = Arc::clone(&environment.storage);
         let log = LogStore::open(Arc::clone(&storage), id).await.map_err(unreadable)?;
         let (clock, events) = (Arc::clone(&environment.clock), Arc::clone(&environment.events));
-        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots).await.map_err(unreadable)?;
+        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots, log.next_index());
+        let machine = machine.await.map_err(unreadable)?;
         check_complete(id, environment, &machine)?;
         let state = machine.state();
-        let failed = |reason: String| StartError::Raft { group: id, reason };
+        let failed = |reason: String| GroupStartError::Raft { group: id, reason };
         let config = Arc::new(config().validate().map_err(|error| failed(error.to_string()))?);
-        let raft = openraft::Raft::new(node, config, Alone, log.clone(), machine)
+        let silence = Arc::new(Silence::default());
+        let network = Network { group: id, peers, heartbeats, silence: Arc::clone(&silence) };
+        let raft = openraft::Raft::new(node, config, network, log.clone(), machine)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let group = Self { id, raft, log, state };
-        group.found(voters).await.map_err(failed)?;
+        let group = Self { id, raft, log, state, receiving: Arc::default(), silence };
+        group.found(node, founding).await.map_err(failed)?;
         Ok(group)
     }
 
     /// Founds a new group; in one that exists, a voter that is alone need not wait for an election timeout.
-    async fn found(&self, voters: BTreeMap<NodeId, String>) -> Result<(), String> {
-        let alone = voters.len() == 1;
-        let members: BTreeMap<_, _> = voters.into_iter().map(|(id, address)| (id, BasicNode::new(address))).collect();
-        match self.raft.initialize(members).await {
-            Ok(()) => Ok(()),
-            Err(RaftError::APIError(InitializeError::NotAllowed(_))) if alone => {
-                self.raft.trigger().elect(false).await.map_err(|error| error.to_string())
-            }
-            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-            Err(error) => Err(error.to_string()),
+    async fn found(&self, node: NodeId, founding: Founding) -> Result<(), String> {
+        if self.raft.is_initialized().await.map_err(|fatal| fatal.to_string())? {
+            let alone = self.voters() == BTreeSet::from([node]);
+            let elected = if alone { self.raft.trigger().elect(false).await } else { Ok(()) };
+            return elected.map_err(|fatal| fatal.to_string());
         }
+        let Founding::Voters { voters, after } = founding else { return Ok(()) };
+        if after.is_zero() {
+            return initialize(&self.raft, voters).await;
+        }
+        let (raft, group) = (self.raft.clone(), self.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Err(error) = initialize(&raft, voters).await {
+                tracing::debug!(%group, error, "the group was founded by another");
+            }
+        });
+        Ok(())
     }
 
     /// The group's number.
@@ -127,13 +169,109 @@ impl<M: Machine + Sync> Group<M> {
     /// The leadership that this node holds; `None` when it does not lead.
     pub(crate) fn leadership(&self) -> Option<LeaderId> {
         // The vote alone is not enough: after a restart it still says that this node led, and it does not any more.
-        let leads = self.raft.metrics().borrow_watched().state == ServerState::Leader;
+        let leads = self.leads();
         self.raft.as_leader().ok().filter(|_| leads).map(|leader| leader.to_committed_leader_id())
+    }
+
+    fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
     /// The present term.
     pub(crate) fn term(&self) -> u64 {
         self.raft.metrics().borrow_watched().current_term
+    }
+
+    /// The node that leads the group, as far as this one knows.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Those who vote, of both sets while the members change.
+    pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
+        self.raft.voter_ids().collect()
+    }
+
+    /// Those who vote and those who are on their way to.
+    pub(crate) fn members(&self) -> BTreeSet<NodeId> {
+        self.raft.voter_ids().chain(self.raft.learner_ids()).collect()
+    }
+
+    /// When a quorum last confirmed that this node leads; `None` when it does not, or none has yet.
+    pub(crate) fn confirmed_at(&self) -> Option<Instant> {
+        let leadership = self.leadership()?;
+        // Before it has applied an entry of its own, a leader does not know what its predecessor has committed.
+        let knows_all = self.state.applied().is_some_and(|applied| applied.committed_leader_id() == &leadership);
+        self.quorum_acked().filter(|_| knows_all)
+    }
+
+    /// Of the other voters, the one whose log is as good as complete and that `prefers` ranks first (least).
+    pub(crate) fn successor<R: Ord>(&self, rank: impl Fn(NodeId) -> Option<R>) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let last = metrics.last_log_index.unwrap_or(0);
+        let up_to_date = |node: &NodeId| {
+            let matched = metrics.replication.as_ref().and_then(|progress| progress.get(node)).copied().flatten();
+            matched.is_some_and(|matched| matched.index + SMALL_LAG >= last)
+        };
+        let voters = metrics.membership_config.voter_ids().filter(|node| *node != metrics.id);
+        let candidates = voters.filter(up_to_date).filter_map(|node| Some((rank(node)?, node)));
+        candidates.min().map(|(_, node)| node)
+    }
+
+    /// Ends this node's leadership in favour of `to`, which is elected without waiting for a timeout.
+    pub(crate) async fn transfer(&self, to: NodeId) {
+        if let Err(error) = self.raft.trigger().transfer_leader(to).await {
+            tracing::warn!(group = %self.id, to, %error, "the leadership was not transferred");
+        }
+    }
+
+    /// Whether every member knows that these are all: then one that is not among them may forget the group.
+    pub(crate) fn is_settled(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = &metrics.membership_config;
+        let is_committed = metrics.committed_membership_config == *membership;
+        let changed = membership.log_id().map_or(0, |changed| changed.index);
+        let knows = |node: &NodeId| {
+            let matched = metrics.replication.as_ref().and_then(|progress| progress.get(node)).copied().flatten();
+            *node == metrics.id || matched.is_some_and(|matched| matched.index >= changed)
+        };
+        is_committed && membership.get_joint_config().len() == 1 && membership.nodes().all(|(node, _)| knows(node))
+    }
+
+    /// Makes `voters` the voters, and `learners` those who only follow; one that is new first catches up. Both sets of voters decide
+    /// until the change is committed (joint consensus).
+    pub(crate) async fn change_members(
+        &self,
+        voters: &BTreeSet<NodeId>,
+        learners: &BTreeSet<NodeId>,
+    ) -> Result<(), MembershipError> {
+        let failed = |error: RaftError<Raft, ClientWriteError<Raft>>| MembershipError(error.to_string());
+        let wanted: BTreeSet<NodeId> = voters.union(learners).copied().collect();
+        let present = self.members();
+        for node in wanted.difference(&present) {
+            let is_voter = voters.contains(node);
+            self.raft.add_learner(*node, BasicNode::default(), is_voter).await.map_err(failed)?;
+        }
+        if self.voters() != *voters {
+            self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await.map_err(failed)?;
+        }
+        let gone: BTreeSet<NodeId> = self.members().difference(&wanted).copied().collect();
+        if !gone.is_empty() {
+            self.raft.change_membership(ChangeMembers::RemoveNodes(gone), true).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The group as other nodes ask it.
+    pub(super) fn raft(&self) -> &openraft::Raft<Raft, StateMachine<M>> {
+        &self.raft
+    }
+
+    /// The snapshot that is under way to this node.
+    pub(super) fn receiving(&self) -> &Arc<Receiving> {
+        &self.receiving
     }
 
     /// Calls `lead` when this node begins to lead and `follow` when it ends, in turns, as long as the handle lives.
@@ -177,6 +315,36 @@ impl<M: Machine + Sync> Group<M> {
             Ok(Err(error)) => Err(stopped(error.to_string())),
             Err(_) => Err(stopped("Raft dropped the proposal".to_owned())),
         }
+    }
+
+    /// Tells the followers that this node leads, if it does.
+    ///
+    /// A leader that has heard no quorum for long falls silent. If it could still be heard, its followers would wait for it for ever,
+    /// and nothing would be committed (Ongaro's dissertation, 6.2); so they elect another, or this one again.
+    pub(crate) async fn beat(&self) {
+        let is_silent = self.silence.is_due(self.leadership(), self.quorum_acked(), Instant::now());
+        // A group that has stopped is reported by `watch_failure`.
+        if !is_silent
+            && self.leads()
+            && let Err(error) = self.raft.trigger().heartbeat().await
+        {
+            tracing::debug!(group = %self.id, %error, "no heartbeat");
+        }
+    }
+
+    /// When a quorum last answered this node's heartbeats; `None` when it does not lead, or none has yet.
+    fn quorum_acked(&self) -> Option<Instant> {
+        if self.voters().len() == 1 {
+            return Some(Instant::now());
+        }
+        let acked = self.raft.as_leader().ok()?.last_quorum_acked()?;
+        // Openraft has an instant of its own around tokio's, and tells only how long ago it was.
+        Instant::now().checked_sub(openraft::Instant::elapsed(&acked))
+    }
+
+    /// How the group is, for whoever has to find out why it does not go on.
+    pub(crate) fn describe(&self) -> String {
+        self.raft.metrics().borrow_watched().to_string()
     }
 
     /// Takes a snapshot if the log has grown enough, so that its beginning can be purged; earlier if the storage asks for room.
@@ -227,22 +395,33 @@ impl<M: Machine + Sync> Group<M> {
     }
 }
 
+async fn initialize<M: Machine + Sync>(
+    raft: &openraft::Raft<Raft, StateMachine<M>>,
+    voters: BTreeSet<NodeId>,
+) -> Result<(), String> {
+    let members: BTreeMap<_, _> = voters.into_iter().map(|id| (id, BasicNode::default())).collect();
+    raft.initialize(members).await.map_err(|error| error.to_string())
+}
+
 /// Refuses a state that lacks what its log no longer holds: that would be a blank replica that believes it is none.
 fn check_complete<M: Machine + Sync>(
     group: GroupId,
     environment: &Environment,
     machine: &StateMachine<M>,
-) -> Result<(), StartError> {
+) -> Result<(), GroupStartError> {
     let Some(bounds) = environment.storage.log_bounds(group) else { return Ok(()) };
     let first = *bounds.start();
-    let next = machine.applied().map_or(0, |applied| applied.index + 1);
-    if first > next { Err(StartError::SnapshotLost { group, first }) } else { Ok(()) }
+    let next = machine.state().applied().map_or(0, |applied| applied.index + 1);
+    if first > next { Err(GroupStartError::SnapshotLost { group, first }) } else { Ok(()) }
 }
 
 fn config() -> Config {
     Config {
         cluster_name: "tollgate".to_owned(),
-        heartbeat_interval: 100,
+        // Heartbeats are ours (see `heartbeat`), and come more often: this is how long one may take, and a fifth of it is how often
+        // timeouts are looked at.
+        enable_heartbeat: false,
+        heartbeat_interval: 290,
         election_timeout_min: 300,
         election_timeout_max: 600,
         snapshot_policy: SnapshotPolicy::Never,

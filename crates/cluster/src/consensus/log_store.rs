@@ -95,6 +95,11 @@ impl LogStore {
         Ok(Self { group, storage, shared })
     }
 
+    /// The index of the next entry.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.view().last.map_or(0, |last| last.index + 1)
+    }
+
     /// Bytes appended since the log was last purged, or since it was opened.
     pub(crate) fn bytes_since_purge(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)

@@ -6,9 +6,13 @@
 //! - `enable_pre_vote: true`: else a node that was cut off deposes a healthy leader when it returns.
 //! - every proposal of a bucket actor names the leadership it was made under (`with_leader`), so none slips into another's.
 
+mod endpoint;
 mod group;
+mod heartbeats;
 mod log_store;
 mod network;
+mod rpc;
+mod silence;
 mod state_machine;
 
 use std::fmt;
@@ -19,7 +23,10 @@ use tollgate_limiter as limiter;
 
 use crate::meta;
 
-pub(crate) use group::{Group, GroupOptions, LeadershipWatch, ProposeError};
+pub(crate) use endpoint::GroupEndpoint;
+pub(crate) use group::{Founding, Group, GroupOptions, GroupStartError, LeadershipWatch, ProposeError};
+pub(crate) use heartbeats::{HeartbeatAnswer, Heartbeats};
+pub(crate) use rpc::{RaftRefusal, RaftRequest};
 pub(crate) use state_machine::Machine;
 
 /// A node's number in its cluster.
@@ -37,11 +44,19 @@ openraft::declare_raft_types!(
 /// What a leadership is known by: no two leaders of a group have the same.
 pub(crate) type LeaderId = openraft::alias::CommittedLeaderIdOf<Raft>;
 
+/// A leadership of node 1.
+#[cfg(test)]
+pub(crate) fn leadership(term: u64) -> LeaderId {
+    openraft::vote::RaftLeaderId::new(term, 1)
+}
+
 pub(crate) type LogId = openraft::alias::LogIdOf<Raft>;
 pub(crate) type Entry = openraft::alias::EntryOf<Raft>;
 pub(crate) type Vote = openraft::alias::VoteOf<Raft>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<Raft>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<Raft>;
+/// What a leader sends its followers.
+pub(crate) type AppendEntries = openraft::raft::AppendEntriesRequest<Raft>;
 /// A snapshot's state, encoded.
 pub(crate) type SnapshotData = Bytes;
 

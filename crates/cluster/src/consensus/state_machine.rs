@@ -11,7 +11,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tollgate_limiter::ClockReading;
 use tollgate_storage::{GroupId, Snapshot, Storage};
 
@@ -39,13 +39,16 @@ struct Position<M> {
 /// The replicated state of a group, shared between Raft, which applies to it, and those who read it.
 pub(crate) struct Replicated<M> {
     position: Mutex<Position<M>>,
-    /// What the clocks showed when the last command was applied here.
-    applied_at: Mutex<ClockReading>,
+    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
+    /// known comes from the disk.
+    seen_at: Mutex<Option<ClockReading>>,
+    /// Counts what was applied.
+    applied: watch::Sender<u64>,
 }
 
 impl<M: Machine> Replicated<M> {
-    fn new(position: Position<M>, now: ClockReading) -> Self {
-        Self { position: Mutex::new(position), applied_at: Mutex::new(now) }
+    fn new(position: Position<M>) -> Self {
+        Self { position: Mutex::new(position), seen_at: Mutex::default(), applied: watch::Sender::new(0) }
     }
 
     /// Reads the state. The lock is held for `read`, and Raft waits for it to apply: keep it short.
@@ -53,9 +56,24 @@ impl<M: Machine> Replicated<M> {
         read(&self.position().machine)
     }
 
-    /// What the clocks showed when the last command was applied here.
-    pub(crate) fn applied_at(&self) -> ClockReading {
-        *self.applied_at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
+    /// known comes from the disk.
+    pub(crate) fn seen_at(&self) -> Option<ClockReading> {
+        *self.seen_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The position in the log that the state is at; `None` before the first entry.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.position().applied
+    }
+
+    /// Tells of what is applied from here on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    fn see(&self, now: ClockReading) {
+        *self.seen_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     fn position(&self) -> MutexGuard<'_, Position<M>> {
@@ -85,6 +103,8 @@ pub(crate) struct StateMachine<M> {
     events: Arc<dyn Events>,
     /// One permit for all groups of the node.
     snapshots: Arc<Semaphore>,
+    /// Entries from here on came while this process ran.
+    first_seen: u64,
     state: Arc<Replicated<M>>,
 }
 
@@ -96,34 +116,32 @@ impl<M> Clone for StateMachine<M> {
             clock: Arc::clone(&self.clock),
             events: Arc::clone(&self.events),
             snapshots: Arc::clone(&self.snapshots),
+            first_seen: self.first_seen,
             state: Arc::clone(&self.state),
         }
     }
 }
 
 impl<M: Machine> StateMachine<M> {
-    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date.
+    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date. Its entries from `first_seen` on
+    /// are yet to come.
     pub(crate) async fn open(
         storage: Arc<dyn Storage>,
         group: GroupId,
         clock: Arc<dyn Clock>,
         events: Arc<dyn Events>,
         snapshots: Arc<Semaphore>,
+        first_seen: u64,
     ) -> io::Result<Self> {
         let snapshot = storage.load_snapshot(group).await.map_err(io::Error::other)?;
         let position = snapshot.map_or_else(|| Ok(Position::default()), |snapshot| decode(&snapshot.data))?;
-        let state = Arc::new(Replicated::new(position, clock.read()));
-        Ok(Self { group, storage, clock, events, snapshots, state })
+        let state = Arc::new(Replicated::new(position));
+        Ok(Self { group, storage, clock, events, snapshots, first_seen, state })
     }
 
     /// The state, to read.
     pub(crate) fn state(&self) -> Arc<Replicated<M>> {
         Arc::clone(&self.state)
-    }
-
-    /// The position in the log that the state is at; `None` before the first entry.
-    pub(crate) fn applied(&self) -> Option<LogId> {
-        self.state.position().applied
     }
 
     async fn save(&self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
@@ -168,7 +186,10 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
             let applied = self.state.apply(log_id, &entry.payload);
-            *self.state.applied_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.read();
+            if log_id.index >= self.first_seen && matches!(applied, Applied::Shard(_)) {
+                self.state.see(self.clock.read());
+            }
+            self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
             }
@@ -184,7 +205,8 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
         let position: Position<M> = decode(&snapshot)?;
         self.save(meta, snapshot).await?;
         *self.state.position() = position;
-        *self.state.applied_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.read();
+        self.state.see(self.clock.read());
+        self.state.applied.send_modify(|count| *count += 1);
         Ok(())
     }
 

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tollgate_cluster::{AcquireError, Clock, Entropy, Environment, Event, Events, Node, NodeOptions, Request, Verdict};
+use tollgate_cluster::{
+    AcquireError, Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request,
+    Verdict,
+};
 use tollgate_limiter::{
     Algorithm, ClockReading, Consistency, Limit, LimitName, OnUnavailable, Pace, Pattern, Quota, Selector,
 };
 use tollgate_storage::{
     Completion, GroupId, LogBatch, MemoryStorage, MetadataKey, Promise, Snapshot, Storage, StorageError, StorageHealth,
 };
+use tollgate_transport::{MemoryNetwork, NodeId};
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
@@ -57,7 +61,8 @@ impl Clock for TestClock {
     }
 }
 
-struct Numbers(AtomicU64);
+/// Numbers that are not random, and differ.
+pub(crate) struct Numbers(pub(crate) AtomicU64);
 
 impl Entropy for Numbers {
     fn bits(&self) -> u128 {
@@ -151,7 +156,7 @@ pub(crate) struct Fixture {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) storage: StickyStorage,
-    pub(crate) node: Node,
+    pub(crate) node: Arc<Node>,
     limits: Vec<Limit>,
 }
 
@@ -209,10 +214,17 @@ async fn start(
     recorder: &Arc<Recorder>,
     storage: &StickyStorage,
     max_buckets: u64,
-) -> Node {
+) -> Arc<Node> {
+    let entropy: Arc<dyn Entropy> = Arc::new(Numbers(AtomicU64::new(7)));
+    let identity = NodeIdentity::of_data(storage, 1, &*entropy).await.expect("the data is this node's");
     let options = NodeOptions {
-        node: 1,
+        identity,
+        forming: Forming::Alone,
+        cluster: 7,
+        peer: String::new(),
+        http: String::new(),
         shards: 4,
+        replication: 3,
         horizon_lead: Duration::from_secs(2),
         deadline: Duration::from_millis(100),
         max_buckets,
@@ -220,11 +232,13 @@ async fn start(
     };
     let environment = Environment {
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        entropy: Arc::new(Numbers(AtomicU64::new(7))),
+        entropy,
         events: Arc::clone(recorder) as Arc<dyn Events>,
         storage: Arc::new(storage.clone()),
     };
-    Node::start(options, environment).await.expect("the node starts")
+    let (transport, inbound) = MemoryNetwork::new().join(NodeId(1));
+    let link = Link { transport: Arc::new(transport), inbound };
+    Node::start(options, environment, link).await.expect("the node starts")
 }
 
 /// A limit by user that every request meets.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_cluster::LimitChangeError;
+use tollgate_cluster::ChangeError;
 use tollgate_limiter::{Algorithm, LimitName};
 
 use crate::harness::{Fixture, SECOND, limit, quota, token_bucket};
@@ -54,7 +54,7 @@ async fn a_limit_that_is_gone_limits_nobody_and_one_made_anew_starts_afresh() {
     fixture.node.delete_limit(name.clone()).await.expect("committed");
     let verdict = fixture.acquire("a", 1).await;
     assert!(verdict.allowed && verdict.limits.is_empty());
-    assert_eq!(fixture.node.delete_limit(name).await, Err(LimitChangeError::UnknownLimit));
+    assert_eq!(fixture.node.delete_limit(name).await, Err(ChangeError::UnknownLimit));
     fixture.node.put_limit(limit("only", token_bucket(1, HOUR, 2))).await.expect("committed");
     assert_eq!(fixture.admitted("a").await, 2);
 }

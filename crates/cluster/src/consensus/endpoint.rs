@@ -1,0 +1,131 @@
+//! A group as the other replicas see it: answers their calls.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openraft::alias::SnapshotOf;
+use openraft::raft::SnapshotResponse;
+use serde::Serialize;
+use tollgate_limiter::{self as limiter, ShardClock};
+
+use super::group::Group;
+use super::rpc::{RaftRefusal, RaftRequest, SnapshotPart};
+use super::state_machine::{Machine, StateMachine};
+use super::{AppendEntries, HeartbeatAnswer, Raft, SnapshotData, SnapshotMeta, Vote};
+use crate::codec::encode;
+use crate::environment::Clock;
+use crate::messages::SeenTime;
+use crate::reception::Endpoint;
+
+/// A group that others may call, with the clock by which it tells how its shard's time goes.
+pub(crate) struct GroupEndpoint<M: Machine + Sync> {
+    pub(crate) group: Arc<Group<M>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Endpoint for GroupEndpoint<limiter::State> {
+    fn raft(&self, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
+        answer(&self.group, request)
+    }
+
+    fn heartbeat(&self, request: AppendEntries) -> BoxFuture<'static, HeartbeatAnswer> {
+        heartbeat(&self.group, request)
+    }
+
+    fn seen_time(&self) -> SeenTime {
+        let seen = self.group.state().seen_at()?;
+        let stamp = self.group.state().read(limiter::State::stamp)?;
+        Some(ShardClock::seen(stamp, seen.mono_ns).now(self.clock.mono_ns()))
+    }
+}
+
+impl Endpoint for GroupEndpoint<crate::meta::ClusterState> {
+    fn raft(&self, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
+        answer(&self.group, request)
+    }
+
+    fn heartbeat(&self, request: AppendEntries) -> BoxFuture<'static, HeartbeatAnswer> {
+        heartbeat(&self.group, request)
+    }
+
+    /// Group 0 keeps no time.
+    fn seen_time(&self) -> SeenTime {
+        None
+    }
+}
+
+fn heartbeat<M: Machine + Sync>(group: &Group<M>, request: AppendEntries) -> BoxFuture<'static, HeartbeatAnswer> {
+    let raft = group.raft().clone();
+    async move { raft.append_entries(request).await.map_err(|error| RaftRefusal::Stopped(error.to_string())) }.boxed()
+}
+
+fn answer<M: Machine + Sync>(group: &Group<M>, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
+    let (raft, receiving) = (group.raft().clone(), Arc::clone(group.receiving()));
+    async move {
+        match request {
+            RaftRequest::Append(request) => encoded(raft.append_entries(request).await),
+            RaftRequest::Vote(request) => encoded(raft.vote(request).await),
+            RaftRequest::PreVote(request) => encoded(raft.pre_vote(request).await),
+            RaftRequest::TransferLeader(request) => encoded(raft.handle_transfer_leader(request).await),
+            RaftRequest::Snapshot(part) => encode(&receive(&raft, &receiving, part).await),
+        }
+    }
+    .boxed()
+}
+
+fn encoded<T: Serialize, E: std::fmt::Display>(answer: Result<T, E>) -> Vec<u8> {
+    encode(&answer.map_err(|error| RaftRefusal::Stopped(error.to_string())))
+}
+
+/// Takes a part of a snapshot; with the last one, installs it.
+async fn receive<M: Machine + Sync>(
+    raft: &openraft::Raft<Raft, StateMachine<M>>,
+    receiving: &Receiving,
+    part: SnapshotPart,
+) -> Result<SnapshotResponse<Raft>, RaftRefusal> {
+    let vote = part.vote;
+    match receiving.take(&part)? {
+        None => Ok(SnapshotResponse::new(vote)),
+        Some((meta, state)) => {
+            let snapshot = SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Bytes::from(state) };
+            let installed = raft.install_full_snapshot(vote, snapshot).await;
+            installed.map_err(|error| RaftRefusal::Stopped(error.to_string()))
+        }
+    }
+}
+
+/// The snapshot that comes in, part by part.
+#[derive(Default)]
+pub(crate) struct Receiving(Mutex<Option<Incoming>>);
+
+struct Incoming {
+    vote: Vote,
+    meta: SnapshotMeta,
+    state: Vec<u8>,
+}
+
+impl Receiving {
+    /// Takes the next part; returns the whole when it was the last. A part that does not continue what is here is refused, and the
+    /// leader begins anew.
+    fn take(&self, part: &SnapshotPart) -> Result<Option<(SnapshotMeta, Vec<u8>)>, RaftRefusal> {
+        let mut incoming = self.incoming();
+        if part.offset == 0 {
+            *incoming = Some(Incoming { vote: part.vote, meta: part.meta.clone(), state: Vec::new() });
+        }
+        let continues = |incoming: &Incoming| {
+            incoming.vote == part.vote && incoming.meta == part.meta && incoming.state.len() as u64 == part.offset
+        };
+        let Some(present) = incoming.as_mut().filter(|incoming| continues(incoming)) else {
+            return Err(RaftRefusal::PartMissing);
+        };
+        present.state.extend_from_slice(&part.data);
+        let whole = incoming.take_if(|_| part.is_last);
+        Ok(whole.map(|incoming| (incoming.meta, incoming.state)))
+    }
+
+    fn incoming(&self) -> MutexGuard<'_, Option<Incoming>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

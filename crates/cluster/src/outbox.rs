@@ -1,0 +1,201 @@
+//! What waits to be sent to another node: requests for buckets that it leads, and answers to its own.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tollgate_limiter::ShardId;
+
+use crate::actors::PeerMsg;
+use crate::inbox::{Admission, Answer, Overloaded, Reply, SettleFailure, Unavailable, Work};
+use crate::messages::{Answered, RemoteAnswer, Task};
+
+/// The most requests that wait for answers of one node. Beyond it a request is refused at once.
+const MAX_UNDER_WAY: usize = 65_536;
+
+/// The queue to one other node. All that waits goes as one message.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Outgoing>,
+    actor: ArcSwapOption<ActorRef<PeerMsg>>,
+    under_way: Admission,
+}
+
+/// All that is to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) asks: Vec<Forward>,
+    pub(crate) answers: Vec<RemoteAnswer>,
+}
+
+/// A request for another node.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) shard: ShardId,
+    pub(crate) task: Task,
+    /// Who waits for the answer, and until when; `None` when nobody does.
+    pub(crate) awaited: Option<(Awaited, Instant)>,
+}
+
+/// Who waits for an answer of another node.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    Acquired(Reply<Answer>),
+    Confirmed(Reply<bool>),
+    Settled(Reply<Result<u64, SettleFailure>>),
+    Reset(Reply<Result<(), Unavailable>>),
+}
+
+impl Awaited {
+    /// Hands the answer on. One of another kind than was asked for is no answer.
+    pub(crate) fn answer(self, answer: Answered) {
+        match (self, answer) {
+            (Self::Acquired(reply), Answered::Acquired(answer)) => reply.send(answer),
+            (Self::Confirmed(reply), Answered::Confirmed(confirmed)) => reply.send(confirmed),
+            (Self::Settled(reply), Answered::Settled(settled)) => reply.send(settled),
+            (Self::Reset(reply), Answered::Reset(reset)) => reply.send(reset),
+            (awaited, _) => awaited.give_up(),
+        }
+    }
+
+    /// No answer came in time.
+    pub(crate) fn give_up(self) {
+        match self {
+            Self::Acquired(reply) => reply.send(Answer::UNKNOWN),
+            Self::Confirmed(reply) => reply.send(false),
+            Self::Settled(reply) => reply.send(Err(Unavailable.into())),
+            Self::Reset(reply) => reply.send(Err(Unavailable)),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asks.is_empty() && self.answers.is_empty()
+    }
+}
+
+impl Outbox {
+    /// Asks the node for something and returns where its answer will be, at the latest after `within`.
+    pub(crate) fn ask<T>(
+        &self,
+        shard: ShardId,
+        work: impl FnOnce(Reply<T>) -> Work,
+        within: Duration,
+    ) -> Result<oneshot::Receiver<T>, Overloaded> {
+        let (reply, receiver) = self.under_way.here(MAX_UNDER_WAY)?;
+        self.push(shard, work(reply), within);
+        Ok(receiver)
+    }
+
+    /// Gives the node something to do that nobody waits for.
+    pub(crate) fn tell(&self, shard: ShardId, work: Work) {
+        self.push(shard, work, Duration::ZERO);
+    }
+
+    /// From here on `actor` is told of what comes; `None` when there is no way to the node.
+    pub(crate) fn serve(&self, actor: Option<ActorRef<PeerMsg>>) {
+        self.actor.store(actor.map(Arc::new));
+        if let Some(actor) = self.actor.load().as_deref() {
+            drop(actor.cast(PeerMsg::Flush));
+        }
+    }
+
+    /// The actor that sends what is here.
+    pub(crate) fn actor(&self) -> Option<Arc<ActorRef<PeerMsg>>> {
+        self.actor.load_full()
+    }
+
+    /// Takes all that waits.
+    pub(crate) fn take(&self) -> Outgoing {
+        std::mem::take(&mut *self.waiting())
+    }
+
+    fn push(&self, shard: ShardId, work: Work, within: Duration) {
+        let (task, awaited) = travelling(work);
+        let awaited = awaited.map(|awaited| (awaited, Instant::now() + within));
+        self.add(|outgoing| outgoing.asks.push(Forward { shard, task, awaited }));
+    }
+
+    /// Without a way to the node it is lost, as on the way, and whoever waits hears that at once.
+    fn add(&self, add: impl FnOnce(&mut Outgoing)) {
+        let actor = self.actor.load();
+        let Some(actor) = actor.as_deref() else { return };
+        let was_empty = {
+            let mut waiting = self.waiting();
+            let was_empty = waiting.is_empty();
+            add(&mut waiting);
+            was_empty
+        };
+        if was_empty {
+            // An actor that just ended leaves what waits here to the next one.
+            drop(actor.cast(PeerMsg::Flush));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Outgoing> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes apart what is asked for and who waits for it.
+fn travelling(work: Work) -> (Task, Option<Awaited>) {
+    match work {
+        Work::Acquire(acquire, reply) => (Task::Acquire(acquire), Some(Awaited::Acquired(reply))),
+        Work::GiveBack(receipt) => (Task::GiveBack(receipt), None),
+        Work::Release(hold) => (Task::Release(hold), None),
+        Work::Confirm(hold, reply) => (Task::Confirm(hold), Some(Awaited::Confirmed(reply))),
+        Work::Settle(settlement, reply) => (Task::Settle(settlement), Some(Awaited::Settled(reply))),
+        Work::Reset(limit, key, reply) => (Task::Reset(limit, key), Some(Awaited::Reset(reply))),
+    }
+}
+
+/// Where the answer to another node's request goes.
+pub(crate) struct ReturnAddress {
+    pub(crate) outbox: Arc<Outbox>,
+    /// The run that asked, and its number for the request.
+    pub(crate) run: u64,
+    pub(crate) number: u64,
+}
+
+impl ReturnAddress {
+    /// Sends the answer.
+    pub(crate) fn send(self, answer: Answered) {
+        let Self { outbox, run, number } = self;
+        outbox.add(|outgoing| outgoing.answers.push(RemoteAnswer { run, number, answer }));
+    }
+}
+
+impl std::fmt::Debug for ReturnAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "run {:x}, request {}", self.run, self.number)
+    }
+}
+
+impl From<Answer> for Answered {
+    fn from(answer: Answer) -> Self {
+        Self::Acquired(answer)
+    }
+}
+
+impl From<bool> for Answered {
+    fn from(confirmed: bool) -> Self {
+        Self::Confirmed(confirmed)
+    }
+}
+
+impl From<Result<u64, SettleFailure>> for Answered {
+    fn from(settled: Result<u64, SettleFailure>) -> Self {
+        Self::Settled(settled)
+    }
+}
+
+impl From<Result<(), Unavailable>> for Answered {
+    fn from(reset: Result<(), Unavailable>) -> Self {
+        Self::Reset(reset)
+    }
+}
