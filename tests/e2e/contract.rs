@@ -22,7 +22,8 @@ async fn an_allowed_answer_has_the_fields_of_the_contract() {
     let body: Value = serde_json::from_str(&response.text().await.expect("text")).expect("JSON");
     let expected = json!({"allowed": true, "remaining": 99, "retry_after_ms": 0, "reset_after_ms": 120, "degraded": false,
         "limits": [{"name": "pro", "allowed": true, "limit": 100, "remaining": 99, "retry_after_ms": 0,
-                    "reset_after_ms": 120}]});
+                    "reset_after_ms": 120, "shard": body["limits"][0]["shard"]}]});
+    assert!(body["limits"][0]["shard"].as_u64().is_some_and(|shard| shard < 16), "{body}");
     assert_eq!(body, expected);
 }
 

@@ -1,5 +1,7 @@
 //! The real binary, driven from outside as its users drive it.
 
+#[path = "../harness/mod.rs"]
+mod harness;
 mod node;
 #[path = "../../crates/storage/tests/storage/small_disk.rs"]
 mod small_disk;

@@ -5,19 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use reqwest::{Client, Method, Response};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A command of the binary under test, without this machine's settings.
-pub(crate) fn tollgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    let ours = std::env::vars_os().map(|(name, _)| name);
-    ours.filter(|name| name.to_string_lossy().starts_with("TOLLGATE")).for_each(|name| {
-        command.env_remove(name);
-    });
-    command
-}
+pub(crate) use crate::harness::{Answer, tollgate};
+use crate::harness::{call, tell};
 
 /// A node that is killed when it is dropped.
 pub(crate) struct Node {
@@ -109,13 +102,6 @@ impl Home {
     }
 }
 
-/// An answer: its status and its body, `Null` where that is not JSON.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-}
-
 impl Node {
     /// Starts a node with defaults on a new folder.
     pub(crate) fn start() -> Self {
@@ -133,10 +119,7 @@ impl Node {
     }
 
     pub(crate) async fn call_text(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
-        let response = self.send(method, path, body).await;
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("the answer is text");
-        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+        call(&self.client, method, format!("{}{path}", self.url), body).await.expect("the node answers")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -174,8 +157,7 @@ impl Node {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a number");
-        kill_process(pid, signal).expect("the node is there to be told");
+        tell(&self.child, signal);
     }
 
     /// Kills it as a crash does, and starts it anew on the same data.

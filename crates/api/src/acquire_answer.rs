@@ -51,6 +51,8 @@ pub struct LimitAnswer {
     pub retry_after_ms: u64,
     /// When this limit would be unspent again, in milliseconds from now, rounded up.
     pub reset_after_ms: u64,
+    /// The shard that holds the bucket: its leader (`GET /v1/cluster`) answers soonest.
+    pub shard: u32,
     /// Whether the limit only watches: it is counted and reported but never denies. Absent when
     /// `false`.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tollgate_api::{
-    AcquireAnswer, AcquireManyAnswer, AcquireResult, BucketAnswer, ComponentHealth, FieldError, Health, HealthStatus,
-    LimitAnswer, Problem, QuotaExceeded, SettleAnswer,
+    AcquireAnswer, AcquireManyAnswer, AcquireResult, BucketAnswer, ClusterAnswer, ComponentHealth, FieldError, Health,
+    HealthStatus, LimitAnswer, NodeAnswer, NodeDuty, Problem, QuotaExceeded, SettleAnswer, ShardAnswer,
 };
 
 /// Expects `answer` to be written as `expected`, and to be read back from it unchanged.
@@ -26,6 +26,7 @@ fn limit(name: &str, allowed: bool) -> LimitAnswer {
         remaining: 99,
         retry_after_ms: if allowed { 0 } else { 700 },
         reset_after_ms: 600,
+        shard: 7,
         shadow: false,
     }
 }
@@ -49,7 +50,7 @@ fn an_allowed_answer_is_that_of_the_contract() {
     check(
         &answer(vec![limit("pro", true)]),
         json!({"allowed":true,"remaining":99,"retry_after_ms":0,"reset_after_ms":600,"degraded":false,
-            "limits":[{"name":"pro","allowed":true,"limit":100,"remaining":99,"retry_after_ms":0,"reset_after_ms":600}]}),
+            "limits":[{"name":"pro","allowed":true,"limit":100,"remaining":99,"retry_after_ms":0,"reset_after_ms":600,"shard":7}]}),
     );
 }
 
@@ -76,7 +77,7 @@ fn a_shadow_is_marked_as_one() {
     check(
         &LimitAnswer { shadow: true, ..limit("new", false) },
         json!({"name":"new","allowed":false,"limit":100,"remaining":99,"retry_after_ms":700,"reset_after_ms":600,
-            "shadow":true}),
+            "shard":7,"shadow":true}),
     );
 }
 
@@ -116,7 +117,7 @@ fn each_of_many_results_has_the_status_it_would_have_alone() {
                 "limits":[]},
             {"status":429,"allowed":false,"remaining":99,"retry_after_ms":700,"reset_after_ms":600,"degraded":false,
                 "limits":[{"name":"pro","allowed":false,"limit":100,"remaining":99,"retry_after_ms":700,
-                    "reset_after_ms":600}],
+                    "reset_after_ms":600,"shard":7}],
                 "type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded",
                 "detail":"The request was denied by pro; ask again in 700 ms.","violated-policies":["pro"]},
             {"type":"about:blank","title":"Unprocessable Content","status":422,
@@ -149,6 +150,35 @@ fn a_bucket_says_whose_it_is() {
         &bucket,
         json!({"name":"pro","prefix":"app","labels":{"user":"42"},"limit":100,"remaining":40,"retry_after_ms":0,
             "reset_after_ms":7200}),
+    );
+}
+
+#[test]
+fn a_cluster_has_nodes_and_shards_some_of_them_without_an_address_or_a_leader() {
+    let node = |id, http: Option<&str>, duty| NodeAnswer {
+        id,
+        http: http.map(str::to_owned),
+        peer: format!("node-{id}:9101"),
+        alive: http.is_some(),
+        leads: 1,
+        duty,
+    };
+    let nodes = vec![
+        node(1, Some("node-1:8080"), NodeDuty::Serving),
+        node(2, None, NodeDuty::Draining),
+        node(3, None, NodeDuty::Leaving),
+    ];
+    let shard = |id, leader| ShardAnswer { id, leader, replicas: vec![1, 2], term: 3 };
+    check(
+        &ClusterAnswer { nodes, shards: vec![shard(0, Some(1)), shard(1, None)], ready: true },
+        json!({"nodes":[
+                {"id":1,"http":"node-1:8080","peer":"node-1:9101","alive":true,"leads":1,"duty":"serving"},
+                {"id":2,"http":null,"peer":"node-2:9101","alive":false,"leads":1,"duty":"draining"},
+                {"id":3,"http":null,"peer":"node-3:9101","alive":false,"leads":1,"duty":"leaving"}],
+            "shards":[
+                {"id":0,"leader":1,"replicas":[1,2],"term":3},
+                {"id":1,"leader":null,"replicas":[1,2],"term":3}],
+            "ready":true}),
     );
 }
 
@@ -204,9 +234,9 @@ fn what_is_no_answer_is_refused() {
 }
 
 prop_compose! {
-    fn limit_answers()(name: String, flags: (bool, bool), figures: [u64; 4]) -> LimitAnswer {
+    fn limit_answers()(name: String, shard: u32, flags: (bool, bool), figures: [u64; 4]) -> LimitAnswer {
         let [limit, remaining, retry_after_ms, reset_after_ms] = figures;
-        LimitAnswer { name, allowed: flags.0, limit, remaining, retry_after_ms, reset_after_ms, shadow: flags.1 }
+        LimitAnswer { name, allowed: flags.0, limit, remaining, retry_after_ms, reset_after_ms, shard, shadow: flags.1 }
     }
 }
 

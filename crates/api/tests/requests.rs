@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tollgate_api::{AcquireManyRequest, AcquireRequest, BodyError, FieldError, Problem, SettleRequest, parse_json};
+use tollgate_api::{
+    AcquireManyRequest, AcquireRequest, AddNodeRequest, BodyError, FieldError, Problem, SettleRequest, parse_json,
+};
 
 /// A request that can be read and then validated, as every handler does.
 trait Request: DeserializeOwned + Serialize {
@@ -23,6 +25,12 @@ impl Request for AcquireManyRequest {
 }
 
 impl Request for SettleRequest {
+    fn check(&self) -> Result<(), FieldError> {
+        self.validate()
+    }
+}
+
+impl Request for AddNodeRequest {
     fn check(&self) -> Result<(), FieldError> {
         self.validate()
     }
@@ -109,6 +117,39 @@ fn an_acquire_names_the_field_at_fault() {
         (r#"{"endpoint":"u","labels":{"endpoint":"v"}}"#, Some("labels.endpoint"), "equal"),
     ] {
         refuses::<AcquireRequest>(json, field, detail);
+    }
+}
+
+#[test]
+fn a_node_is_added_by_its_number_and_its_address() {
+    for (json, id, peer) in [
+        (r#"{"id":4,"peer":"127.0.0.1:9104"}"#, 4, "127.0.0.1:9104"),
+        (r#"{"id":1.0,"peer":"[::1]:65535"}"#, 1, "[::1]:65535"),
+        (r#"{"id":18446744073709551615,"peer":"node-4.tollgate:1"}"#, u64::MAX, "node-4.tollgate:1"),
+    ] {
+        accepts::<AddNodeRequest>(json, &serde_json::json!({"id":id,"peer":peer}));
+    }
+}
+
+#[test]
+fn adding_a_node_names_the_field_at_fault() {
+    for (json, field, detail) in [
+        ("{}", Some("id"), "missing field `id`"),
+        (r#"{"id":4}"#, Some("peer"), "missing field `peer`"),
+        (r#"{"id":0,"peer":"a:1"}"#, Some("id"), "must be at least 1"),
+        (r#"{"id":-1,"peer":"a:1"}"#, Some("id"), "whole number"),
+        (r#"{"id":"4","peer":"a:1"}"#, Some("id"), "whole number"),
+        (r#"{"id":null,"peer":"a:1"}"#, Some("id"), "whole number"),
+        (r#"{"id":4,"peer":"a:0"}"#, Some("peer"), "port other than 0"),
+        (r#"{"id":4,"peer":"a"}"#, Some("peer"), "must be an address"),
+        (r#"{"id":4,"peer":"a:65536"}"#, Some("peer"), "must be an address"),
+        (r#"{"id":4,"peer":"http://a:1"}"#, Some("peer"), "must be an address"),
+        (r#"{"id":4,"peer":""}"#, Some("peer"), "must be an address"),
+        (r#"{"id":4,"peer":null}"#, Some("peer"), "expected a string"),
+        (r#"{"id":4,"peer":"a:1","http":"a:2"}"#, Some("http"), "unknown field `http`"),
+        (r#"[4,"a:1"]"#, None, "expected an object"),
+    ] {
+        refuses::<AddNodeRequest>(json, field, detail);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tollgate_api::{
-    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, Health, LimitDocument, LimitList, Problem,
-    SettleRequest, TierDocument,
+    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, ClusterAnswer, Health,
+    LimitDocument, LimitList, NodeAnswer, Problem, SettleRequest, ShardAnswer, TierDocument,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -21,6 +21,7 @@ fn what_is_read_strictly_allows_no_other_fields() {
         schema::<AcquireRequest>(),
         schema::<AcquireManyRequest>(),
         schema::<SettleRequest>(),
+        schema::<AddNodeRequest>(),
         schema::<LimitDocument>(),
         schema::<TierDocument>(),
     ] {
@@ -34,6 +35,7 @@ fn fields_without_a_default_are_required() {
         (schema::<AcquireRequest>(), json!(["endpoint"])),
         (schema::<AcquireManyRequest>(), json!(["requests"])),
         (schema::<SettleRequest>(), json!(["reservation", "actual"])),
+        (schema::<AddNodeRequest>(), json!(["id", "peer"])),
         (schema::<LimitDocument>(), Value::Null),
         (schema::<TierDocument>(), json!(["requests_per_minute"])),
     ] {
@@ -54,6 +56,7 @@ fn sizes_are_stated() {
         (property::<AcquireRequest>("labels/propertyNames/pattern"), json!("^[A-Za-z0-9_.-]{1,64}$")),
         (property::<AcquireRequest>("labels/additionalProperties/maxLength"), json!(256)),
         (property::<AcquireManyRequest>("requests/maxItems"), json!(1000)),
+        (property::<AddNodeRequest>("id/minimum"), json!(1)),
         (property::<LimitDocument>("rate/type"), json!("integer")),
         (property::<LimitDocument>("match/type"), json!("object")),
     ] {
@@ -66,6 +69,14 @@ fn null_is_stated_only_where_it_is_said() {
     assert_eq!(property::<AcquireAnswer>("remaining/type"), json!(["integer", "null"]));
     assert!(schema::<AcquireAnswer>()["required"].as_array().is_some_and(|all| all.contains(&json!("remaining"))));
     assert_eq!(property::<Problem>("type/type"), json!("string"));
+    for (found, null) in [
+        (schema::<NodeAnswer>(), ("http", json!(["string", "null"]))),
+        (schema::<ShardAnswer>(), ("leader", json!(["integer", "null"]))),
+    ] {
+        let (name, kind) = null;
+        assert_eq!(found["properties"][name]["type"], kind);
+        assert!(found["required"].as_array().is_some_and(|all| all.contains(&json!(name))), "{found}");
+    }
 }
 
 /// The names of all schemas that an OpenAPI document with `T` in it declares, and the references among them.
@@ -85,6 +96,7 @@ fn every_reference_is_declared() {
         names_and_references::<AcquireManyRequest>(),
         names_and_references::<LimitList>(),
         names_and_references::<Health>(),
+        names_and_references::<ClusterAnswer>(),
     ] {
         assert!(!references.is_empty());
         assert!(references.iter().all(|name| names.contains(name)), "{references:?} in {names:?}");

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde::Serialize;
-use tollgate_api::{AcquireManyRequest, AcquireRequest, LimitDocument, SettleRequest};
+use tollgate_api::{AcquireManyRequest, AcquireRequest, AddNodeRequest, LimitDocument, SettleRequest};
 
 use crate::BucketQuery;
 
@@ -85,6 +85,27 @@ impl Call {
     /// Not repeated blindly: what was spent since the first would be forgotten by the second.
     pub(crate) fn reset_bucket(bucket: &BucketQuery) -> Self {
         Self { method: Method::DELETE, is_idempotent: false, ..Self::bucket(bucket) }
+    }
+
+    pub(crate) fn cluster() -> Self {
+        Self::new(Method::GET, ["v1", "cluster"])
+    }
+
+    pub(crate) fn add_node(node: &AddNodeRequest) -> Self {
+        Self { body: Some(json(node)), ..Self::new(Method::POST, ["v1", "cluster", "nodes"]) }
+    }
+
+    /// Not repeated blindly: once it has left, there is no such node.
+    pub(crate) fn remove_node(id: u64) -> Self {
+        Self { is_idempotent: false, ..Self::new(Method::DELETE, ["v1", "cluster", "nodes", &id.to_string()]) }
+    }
+
+    pub(crate) fn drain_node(id: u64) -> Self {
+        Self::new(Method::POST, ["v1", "cluster", "nodes", &id.to_string(), "drain"])
+    }
+
+    pub(crate) fn undrain_node(id: u64) -> Self {
+        Self { method: Method::DELETE, ..Self::drain_node(id) }
     }
 
     pub(crate) fn health() -> Self {

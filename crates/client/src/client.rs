@@ -1,25 +1,18 @@
-//! The client: one method a call.
+//! The client of one node: one method a call.
 
-use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
-use tokio::time::Instant;
+use reqwest::{StatusCode, Url};
 use tollgate_api::{
-    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, BucketAnswer, Health, LimitDocument,
-    LimitList, MAX_WAIT_MS, SettleAnswer, SettleRequest,
+    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, BucketAnswer, ClusterAnswer,
+    Health, LimitDocument, LimitList, SettleAnswer, SettleRequest,
 };
 
 use crate::call::Call;
 use crate::reply::Reply;
-use crate::retries::Retries;
+use crate::route::OneNode;
+use crate::sender::{Sender, parse_base};
 use crate::{BucketQuery, Error, Options};
-
-/// Longest deadline that is kept to: a year, for a call that is not meant to end by itself.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 86_400);
 
 /// Speaks to one node, which answers for its cluster. Clones share connections and the budget for
 /// repeats.
@@ -29,10 +22,8 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 86_400);
 /// [`Error::Garbled`] when it is not a node that answers.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    base: Url,
-    options: Options,
-    retries: Arc<Mutex<Retries>>,
+    node: Arc<Url>,
+    sender: Sender,
 }
 
 impl Client {
@@ -50,14 +41,8 @@ impl Client {
     /// # Errors
     /// [`Error::InvalidUrl`] unless it is an `http` address; [`Error::Setup`]. Nothing is sent yet.
     pub fn with_options(base_url: &str, options: Options) -> Result<Self, Error> {
-        let base = parse_base(base_url).map_err(|problem| Error::InvalidUrl { url: base_url.to_owned(), problem })?;
-        let http = reqwest::Client::builder().redirect(Policy::none()).build();
-        Ok(Self {
-            http: http.map_err(|error| Error::Setup { problem: root_cause(&error) })?,
-            base,
-            options,
-            retries: Arc::new(Mutex::new(Retries::new(fastrand::Rng::new()))),
-        })
+        let node = Arc::new(parse_base(base_url)?);
+        Ok(Self { node, sender: Sender::new(reqwest::Client::builder(), options)? })
     }
 
     /// Asks for units, or with a cost of 0 only looks. A denial is an answer with `allowed: false`.
@@ -141,6 +126,46 @@ impl Client {
         self.send(&Call::reset_bucket(bucket)).await?.succeeded()
     }
 
+    /// The nodes and the shards of the cluster, as far as the node knows.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn cluster(&self) -> Result<ClusterAnswer, Error> {
+        self.send(&Call::cluster()).await?.answer()
+    }
+
+    /// Has the cluster expect a node; answers with the cluster after that.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn add_node(&self, node: &AddNodeRequest) -> Result<ClusterAnswer, Error> {
+        self.send(&Call::add_node(node)).await?.answer()
+    }
+
+    /// Has the node with this number leave. Its shards move in their own time; [`Client::cluster`] lists it until they have.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn remove_node(&self, id: u64) -> Result<ClusterAnswer, Error> {
+        self.send(&Call::remove_node(id)).await?.answer()
+    }
+
+    /// Has the node with this number lead nothing; it goes on answering.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn drain_node(&self, id: u64) -> Result<ClusterAnswer, Error> {
+        self.send(&Call::drain_node(id)).await?.answer()
+    }
+
+    /// Has the node with this number lead its share again.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn undrain_node(&self, id: u64) -> Result<ClusterAnswer, Error> {
+        self.send(&Call::undrain_node(id)).await?.answer()
+    }
+
     /// How the node is, also when it cannot serve.
     ///
     /// # Errors
@@ -161,142 +186,7 @@ impl Client {
         reply.succeeded().map(|()| true)
     }
 
-    /// Makes `call` until it is answered, is not to be repeated, or the deadline passes.
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply, Error> {
-        let request = self.request(call)?;
-        let allowance = self.allowance(call);
-        let until = Instant::now() + allowance;
-        tokio::time::timeout_at(until, self.send_until(call, request, until))
-            .await
-            .unwrap_or_else(|_| Err(Error::Deadline { url: self.address(), deadline_ms: allowance.as_millis() }))
+        self.sender.send(call, &mut OneNode(Arc::clone(&self.node))).await
     }
-
-    /// A repeat that would come after the deadline is not waited for: what is known now is the
-    /// answer.
-    async fn send_until(&self, call: &Call, request: reqwest::Request, until: Instant) -> Result<Reply, Error> {
-        self.retries().earn();
-        let mut attempt = 1;
-        loop {
-            let outcome = self.attempt(&request).await;
-            let Some(pause) = self.pause(call, attempt, &outcome) else { return outcome };
-            if pause >= until.saturating_duration_since(Instant::now()) {
-                return outcome;
-            }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
-    }
-
-    /// How long `call` may take in all; bounded, so that no deadline is beyond what the clock can
-    /// hold.
-    fn allowance(&self, call: &Call) -> Duration {
-        let queueing = Duration::from_millis(call.wait_ms.min(MAX_WAIT_MS));
-        self.options.deadline.min(LONGEST_DEADLINE) + queueing
-    }
-
-    async fn attempt(&self, request: &reqwest::Request) -> Result<Reply, Error> {
-        let request = request.try_clone().expect("a body of bytes can be cloned");
-        let response = self.http.execute(request).await.map_err(|error| self.failure(&error))?;
-        read(response).await.map_err(|error| self.failure(&error))
-    }
-
-    /// How long to pause before trying again; `None` if this outcome is the last.
-    fn pause(&self, call: &Call, attempt: u32, outcome: &Result<Reply, Error>) -> Option<Duration> {
-        let at_least = least_pause(call, outcome)?;
-        let pause = self.retries().pause(attempt, &self.options)?;
-        Some(at_least.saturating_add(pause))
-    }
-
-    fn request(&self, call: &Call) -> Result<reqwest::Request, Error> {
-        let builder = self.http.request(call.method.clone(), self.url(call)?);
-        with_body(builder, call).build().map_err(|error| self.failure(&error))
-    }
-
-    fn url(&self, call: &Call) -> Result<Url, Error> {
-        let is_lost = |segment: &&String| ["", ".", ".."].contains(&segment.as_str());
-        if let Some(name) = call.path.iter().find(is_lost) {
-            return Err(Error::InvalidName { name: name.clone() });
-        }
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(&call.path);
-        }
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&call.query);
-        }
-        Ok(url)
-    }
-
-    fn failure(&self, error: &reqwest::Error) -> Error {
-        let (url, problem) = (self.address(), root_cause(error));
-        if error.is_connect() { Error::Connect { url, problem } } else { Error::Interrupted { url, problem } }
-    }
-
-    fn address(&self) -> String {
-        self.base.as_str().trim_end_matches('/').to_owned()
-    }
-
-    /// The budget is a pair of plain numbers, whole after every step, so a panic elsewhere does not
-    /// spoil it.
-    fn retries(&self) -> MutexGuard<'_, Retries> {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn parse_base(base_url: &str) -> Result<Url, String> {
-    const EXPECTED: &str = "expected something like http://127.0.0.1:8080";
-    let url = Url::parse(base_url).map_err(|error| format!("{error}; {EXPECTED}"))?;
-    match url.scheme() {
-        "http" => Ok(url),
-        "https" => Err("this client does not speak TLS; use http, or a proxy that adds it".to_owned()),
-        _ => Err(EXPECTED.to_owned()),
-    }
-}
-
-fn with_body(builder: RequestBuilder, call: &Call) -> RequestBuilder {
-    match &call.body {
-        Some(body) => builder.header(CONTENT_TYPE, "application/json").body(body.clone()),
-        None => builder,
-    }
-}
-
-async fn read(response: Response) -> Result<Reply, reqwest::Error> {
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
-    Ok(Reply { status, retry_after, body: response.bytes().await? })
-}
-
-/// Seconds only: a node never sends a date.
-fn retry_after(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0))
-}
-
-/// The pause that the node asks for before `call` is tried again; `None` if it is not to be.
-fn least_pause(call: &Call, outcome: &Result<Reply, Error>) -> Option<Duration> {
-    match outcome {
-        Ok(reply) => {
-            let is_unserved = reply.status == StatusCode::SERVICE_UNAVAILABLE && !call.reports_unavailable;
-            is_unserved.then_some(reply.retry_after)
-        }
-        Err(Error::Connect { .. }) => Some(Duration::ZERO),
-        Err(Error::Interrupted { .. }) => call.is_idempotent.then_some(Duration::ZERO),
-        Err(
-            Error::InvalidUrl { .. }
-            | Error::Setup { .. }
-            | Error::InvalidName { .. }
-            | Error::Deadline { .. }
-            | Error::Refused(_)
-            | Error::Garbled { .. },
-        ) => None,
-    }
-}
-
-/// The innermost reason, which is what the system said; those round it only say that a request
-/// failed.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -16,11 +16,11 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use tollgate_api::SettleRequest;
+use tollgate_api::{AddNodeRequest, SettleRequest};
 
 pub use arguments::{
-    AcquireArguments, BucketArguments, BucketsCommand, Connection, Label, LimitsArguments, LimitsCommand,
-    PeekArguments, SettleArguments, Subject,
+    AcquireArguments, BucketArguments, BucketsCommand, ClusterArguments, ClusterCommand, Connection, Label,
+    LimitsArguments, LimitsCommand, PeekArguments, SettleArguments, Subject,
 };
 pub use failure::Failure;
 pub use outcome::{Outcome, Verdict};
@@ -50,6 +50,9 @@ pub enum Command {
     /// Show or reset one bucket of a limit
     #[command(subcommand, after_help = arguments::BUCKETS_EXAMPLES)]
     Buckets(BucketsCommand),
+    /// Show the nodes and shards of the cluster, or change the nodes
+    #[command(after_help = arguments::CLUSTER_EXAMPLES)]
+    Cluster(ClusterArguments),
     /// Show how the node and its parts are
     #[command(after_help = arguments::HEALTH_EXAMPLES)]
     Health,
@@ -101,6 +104,7 @@ impl Command {
             Self::Limits(arguments) => arguments.to_call()?,
             Self::Buckets(BucketsCommand::Get(bucket)) => Call::bucket(&bucket.to_query()?),
             Self::Buckets(BucketsCommand::Reset(bucket)) => Call::reset_bucket(&bucket.to_query()?),
+            Self::Cluster(arguments) => arguments.to_call(),
             Self::Health => Call::health(),
         })
     }
@@ -114,6 +118,18 @@ impl LimitsArguments {
             LimitsCommand::Put { file } => Call::put_limit(&limit_file::read(file)?),
             LimitsCommand::Delete { name } => Call::delete_limit(name),
         })
+    }
+}
+
+impl ClusterArguments {
+    fn to_call(&self) -> Call {
+        match self.command() {
+            ClusterCommand::Show => Call::cluster(),
+            ClusterCommand::Add { id, peer } => Call::add_node(&AddNodeRequest { id: *id, peer: peer.clone() }),
+            ClusterCommand::Remove { id } => Call::remove_node(*id),
+            ClusterCommand::Drain { id } => Call::drain_node(*id),
+            ClusterCommand::Undrain { id } => Call::undrain_node(*id),
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// Settings of a [`Client`](crate::Client).
+/// Settings of a [`Client`](crate::Client) or a [`ClusterClient`](crate::ClusterClient).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How long a call may take in all, repeats included, besides the time that a request itself
     /// asks to queue (`wait_ms`).
     pub deadline: Duration,
-    /// How often a call is tried at most; 1 never repeats, 0 is taken as 1.
+    /// How often a call is tried at most; 1 never repeats, 0 is taken as 1. To pass over a node that cannot be reached is
+    /// no try, as long as there is another.
     pub attempts: u32,
     /// Longest pause before the first repeat; it doubles for each further one. The pause is random
     /// below that.

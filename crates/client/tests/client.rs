@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use scripted::{Scripted, answer};
 use serde_json::{Value, json};
-use tollgate_api::{AcquireManyRequest, AcquireRequest, HealthStatus, LimitDocument, Problem, SettleRequest};
+use tollgate_api::{
+    AcquireManyRequest, AcquireRequest, AddNodeRequest, HealthStatus, LimitDocument, Problem, SettleRequest,
+};
 use tollgate_client::{BucketQuery, Client, Error, Options};
 
 const OPTIONS: Options = Options { deadline: Duration::from_secs(60), attempts: 3, backoff: Duration::from_millis(1) };
@@ -18,14 +20,19 @@ fn client(url: &str) -> Client {
 
 fn allowed() -> Value {
     json!({"allowed":true,"remaining":99,"retry_after_ms":0,"reset_after_ms":600,"degraded":false,
-        "limits":[{"name":"pro","allowed":true,"limit":100,"remaining":99,"retry_after_ms":0,"reset_after_ms":600}]})
+        "limits":[{"name":"pro","allowed":true,"limit":100,"remaining":99,"retry_after_ms":0,"reset_after_ms":600,"shard":7}]})
 }
 
 fn denied() -> Value {
     json!({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded",
         "status":429,"detail":"denied by pro","violated-policies":["pro"],
         "allowed":false,"remaining":0,"retry_after_ms":700,"reset_after_ms":600,"degraded":false,
-        "limits":[{"name":"pro","allowed":false,"limit":100,"remaining":0,"retry_after_ms":700,"reset_after_ms":600}]})
+        "limits":[{"name":"pro","allowed":false,"limit":100,"remaining":0,"retry_after_ms":700,"reset_after_ms":600,"shard":7}]})
+}
+
+fn cluster() -> Value {
+    json!({"nodes":[{"id":1,"http":null,"peer":"a:9101","alive":true,"leads":1,"duty":"serving"}],
+        "shards":[{"id":0,"leader":null,"replicas":[1],"term":3}],"ready":false})
 }
 
 fn problem(status: u16, title: &'static str) -> Value {
@@ -85,6 +92,11 @@ async fn every_call_goes_where_the_contract_says() {
         answer(204, &Value::Null),
         answer(200, &state),
         answer(204, &Value::Null),
+        answer(200, &cluster()),
+        answer(201, &cluster()),
+        answer(202, &cluster()),
+        answer(200, &cluster()),
+        answer(200, &cluster()),
         answer(200, &json!({"status":"ok","components":{}})),
         answer(200, &Value::Null),
     ])
@@ -101,6 +113,16 @@ async fn every_call_goes_where_the_contract_says() {
     client.delete_limit("a/b c").await.expect("deleted");
     assert_eq!(client.bucket(&bucket_query()).await.expect("a bucket").limit, 1);
     client.reset_bucket(&bucket_query()).await.expect("reset");
+    let node = AddNodeRequest { id: 4, peer: "d:9101".to_owned() };
+    for answered in [
+        client.cluster().await,
+        client.add_node(&node).await,
+        client.remove_node(4).await,
+        client.drain_node(2).await,
+        client.undrain_node(2).await,
+    ] {
+        assert_eq!(serde_json::to_value(answered.expect("a cluster")).expect("JSON"), cluster());
+    }
     assert_eq!(client.health().await.expect("health").status, HealthStatus::Ok);
     assert!(client.ready().await.expect("ready"));
 
@@ -115,6 +137,11 @@ async fn every_call_goes_where_the_contract_says() {
             "DELETE /base/v1/limits/a%2Fb%20c".to_owned(),
             "GET /base/v1/buckets/a%2Fb%20c?prefix=shop&user=4%262%3D%C3%A9".to_owned(),
             "DELETE /base/v1/buckets/a%2Fb%20c?prefix=shop&user=4%262%3D%C3%A9".to_owned(),
+            "GET /base/v1/cluster".to_owned(),
+            r#"POST /base/v1/cluster/nodes {"id":4,"peer":"d:9101"}"#.to_owned(),
+            "DELETE /base/v1/cluster/nodes/4".to_owned(),
+            "POST /base/v1/cluster/nodes/2/drain".to_owned(),
+            "DELETE /base/v1/cluster/nodes/2/drain".to_owned(),
             "GET /base/health".to_owned(),
             "GET /base/ready".to_owned(),
         ]

@@ -51,9 +51,9 @@ fn acquired(allowed: bool) -> Value {
         "degraded":!allowed,
         "limits":[
             {"name":"pro","allowed":allowed,"limit":100,"remaining":remaining,"retry_after_ms":retry_after_ms,
-                "reset_after_ms":600},
+                "reset_after_ms":600,"shard":7},
             {"name":"new-rule","allowed":false,"limit":1,"remaining":0,"retry_after_ms":0,"reset_after_ms":90000,
-                "shadow":true}]})
+                "shard":0,"shadow":true}]})
 }
 
 #[test]
@@ -89,6 +89,13 @@ fn good_lines_are_accepted() {
         "tollgate limits delete pro",
         "tollgate buckets get pro --label user=42 --prefix shop",
         "tollgate buckets reset pro",
+        "tollgate cluster",
+        "tollgate cluster --json",
+        "tollgate cluster show",
+        "tollgate cluster add 4 node-4:9101",
+        "tollgate cluster remove 4",
+        "tollgate cluster drain 2 --url http://x",
+        "tollgate cluster undrain 2",
         "tollgate health",
     ] {
         assert!(parse(line).is_ok(), "{line}");
@@ -111,6 +118,11 @@ fn bad_lines_are_refused_with_the_reason() {
         ("tollgate limits set x", "set"),
         ("tollgate buckets", "Usage"),
         ("tollgate buckets get", "<LIMIT>"),
+        ("tollgate cluster add 4", "<PEER>"),
+        ("tollgate cluster drain", "<ID>"),
+        ("tollgate cluster remove 0", "0"),
+        ("tollgate cluster remove two", "two"),
+        ("tollgate cluster join 4", "join"),
     ] {
         let error = parse(line).expect_err(line).to_string();
         assert!(error.contains(reason), "{line}: {error}");
@@ -300,6 +312,54 @@ async fn a_bucket_is_shown_as_a_row() {
         Verdict::Yes,
     )
     .await;
+}
+
+fn cluster(ready: bool) -> Value {
+    json!({"nodes":[
+            {"id":1,"http":"127.0.0.1:8081","peer":"127.0.0.1:9101","alive":true,"leads":2,"duty":"serving"},
+            {"id":2,"http":null,"peer":"127.0.0.1:9102","alive":false,"leads":0,"duty":"leaving"}],
+        "shards":[{"id":0,"leader":1,"replicas":[1,2],"term":3},{"id":1,"leader":null,"replicas":[],"term":0}],
+        "ready":ready})
+}
+
+#[tokio::test]
+async fn a_cluster_is_shown_as_its_nodes_and_its_shards() {
+    let tables = "
+NODE  HTTP            PEER            ALIVE  DUTY     LEADS
+1     127.0.0.1:8081  127.0.0.1:9101  yes    serving  2
+2     -               127.0.0.1:9102  no     leaving  0
+
+SHARD  LEADER  REPLICAS  TERM
+0      1       1 2       3
+1      -       -         0
+";
+    for (line, ready, headline, verdict) in
+        [("tollgate cluster", true, "ready", Verdict::Yes), ("tollgate cluster show", false, "not ready", Verdict::No)]
+    {
+        let text = format!("{headline}\n{tables}");
+        check(line, "GET /v1/cluster", answer(200, &cluster(ready)), &text, verdict).await;
+    }
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_are_changed() {
+    let add = r#"POST /v1/cluster/nodes {"id":4,"peer":"d:9101"}"#;
+    for (line, request, status, text) in [
+        ("tollgate cluster add 4 d:9101", add, 201, "node 4 is expected at d:9101\n"),
+        ("tollgate cluster add 4 d:9101", add, 200, "node 4 was known, and is expected at d:9101\n"),
+        (
+            "tollgate cluster remove 2",
+            "DELETE /v1/cluster/nodes/2",
+            202,
+            "node 2 leaves as soon as its shards have moved\n",
+        ),
+        ("tollgate cluster drain 2", "POST /v1/cluster/nodes/2/drain", 200, "node 2 is to lead nothing\n"),
+        ("tollgate cluster undrain 2", "DELETE /v1/cluster/nodes/2/drain", 200, "node 2 may lead again\n"),
+    ] {
+        check(line, request, answer(status, &cluster(false)), text, Verdict::Yes).await;
+    }
+    let problem = json!({"title":"Conflict","status":409,"detail":"no other node serves"});
+    fails("tollgate cluster remove 1", answer(409, &problem), "409 Conflict: no other node serves").await;
 }
 
 #[tokio::test]

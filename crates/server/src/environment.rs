@@ -27,6 +27,10 @@ impl Clock for SystemClock {
             boot: self.boot,
         }
     }
+
+    fn mono_ns(&self) -> i64 {
+        nanos(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
+    }
 }
 
 fn nanos(time: rustix::time::Timespec) -> i64 {

@@ -4,10 +4,12 @@ pub mod config;
 mod environment;
 mod http;
 mod metric_names;
+mod peering;
 mod replay;
 mod rules;
 mod serve;
 mod telemetry;
 
+pub use peering::PeeringError;
 pub use replay::{ReplayArgs, ReplayError, run as replay};
 pub use serve::{ServeArgs, ServeError, serve};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tollgate_cluster::{Environment, Node, NodeOptions, StartError};
 use tollgate_storage::{DiskOptions, DiskStorage, Notice, OpenError};
 use tracing_subscriber::EnvFilter;
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError, Flags};
 use crate::environment::{OsEntropy, SystemClock};
 use crate::http::{self, App, Listener};
+use crate::peering::{self, Peering, PeeringError};
 use crate::telemetry::Telemetry;
 
 /// How long requests that are under way may take after a SIGTERM. With the handover, the node is gone within 10 s.
@@ -41,9 +43,9 @@ pub enum ServeError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration asks for what this version cannot do.
-    #[error("{0}")]
-    Unsupported(String),
+    /// The node cannot meet the others of its cluster.
+    #[error(transparent)]
+    Peering(#[from] PeeringError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] OpenError),
@@ -83,7 +85,6 @@ pub enum ServeError {
 pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = Config::load(&args.flags, std::env::vars_os())?;
     start_log(&config);
-    refuse_clusters(&config)?;
     // Before the data is opened, so that an address that is taken is told at once.
     let listener = bind(&config).await?;
     let address = listener.address()?;
@@ -97,19 +98,68 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         events: Arc::clone(&telemetry) as Arc<_>,
         storage: Arc::new(storage),
     };
-    let node = Node::start(node_options(&config), environment).await?;
+    let (router, routers) = watch::channel(http::starting_router());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(listener.serve(routers, wait_for(stopped), DRAIN));
+    let Some(node) = start_node(&config, environment, address, &mut signals).await? else { return Ok(()) };
     telemetry.know_tiers(&node.limits());
     let app = Arc::new(App { node, telemetry });
+    drop(router.send_replace(http::router(Arc::clone(&app))));
     greet(address);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(listener.serve(http::router(Arc::clone(&app)), wait_for(stopped), DRAIN));
-    let config = run_until_told(&app, &mut signals, config).await;
+    run_until_told(&app, &mut signals, config).await;
+    // While other nodes take up what this one leads, it goes on answering.
+    app.node.drain().await;
     drop(stop);
-    drop(config);
     serving.await.ok();
     app.node.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts the node, which may have to wait for others; `None` when it is told to stop before.
+async fn start_node(
+    config: &Config,
+    environment: Environment,
+    http: SocketAddr,
+    signals: &mut Signals,
+) -> Result<Option<Arc<Node>>, ServeError> {
+    let starting = async {
+        let peering = peering::meet(&config.cluster, &*environment.storage, &*environment.entropy).await?;
+        let Peering { identity, forming, cluster, advertised, link } = peering;
+        let http = reachable(http, &advertised);
+        let options = NodeOptions {
+            identity,
+            forming,
+            cluster,
+            peer: advertised,
+            http,
+            shards: config.cluster.shards,
+            replication: config.cluster.replication,
+            horizon_lead: config.cluster.horizon_lead,
+            deadline: config.cluster.deadline,
+            max_buckets: config.max_buckets,
+            limits: config.limits.clone(),
+        };
+        Ok::<_, ServeError>(Node::start(options, environment, link).await?)
+    };
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started.map(Some),
+            asked = signals.next() => match asked {
+                Asked::Reload => tracing::warn!("the configuration is not read again before the node has started"),
+                Asked::Stop => return Ok(None),
+            },
+        }
+    }
+}
+
+/// Where clients reach the HTTP API: on the host by which the other nodes know this one, if it listens on all addresses.
+fn reachable(http: SocketAddr, advertised: &str) -> String {
+    match advertised.rsplit_once(':') {
+        Some((host, _)) if http.ip().is_unspecified() => format!("{host}:{}", http.port()),
+        _ => http.to_string(),
+    }
 }
 
 async fn wait_for(stopped: tokio::sync::oneshot::Receiver<()>) {
@@ -127,21 +177,11 @@ fn start_log(config: &Config) {
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
-/// The filter that `log` asks for: a level is of our own messages, and of the libraries' only warnings are shown.
+/// The filter that `log` asks for: a level is of our own messages, and of the libraries only warnings are shown. What Raft reports when it stops is told in our own words (`watch_failure`).
 fn log_filter(log: &str) -> EnvFilter {
     let directives =
-        if log.contains(['=', ',']) { log.to_owned() } else { format!("warn,openraft=error,tollgate={log}") };
+        if log.contains(['=', ',']) { log.to_owned() } else { format!("warn,openraft=off,tollgate={log}") };
     EnvFilter::new(directives)
-}
-
-/// One node is its own cluster so far.
-fn refuse_clusters(config: &Config) -> Result<(), ServeError> {
-    let alone = config.cluster.nodes.keys().all(|node| *node == config.cluster.node);
-    if alone && config.cluster.join.is_none() {
-        return Ok(());
-    }
-    let reason = "cluster.nodes and cluster.join: this version runs single nodes only";
-    Err(ServeError::Unsupported(reason.to_owned()))
 }
 
 async fn bind(config: &Config) -> Result<Listener, ServeError> {
@@ -162,17 +202,6 @@ fn open_storage(config: &Config) -> Result<DiskStorage, ServeError> {
         Ok(storage)
     } else {
         Err(ServeError::SnapshotLost { directory: config.data.display().to_string(), groups })
-    }
-}
-
-fn node_options(config: &Config) -> NodeOptions {
-    NodeOptions {
-        node: config.cluster.node,
-        shards: config.cluster.shards,
-        horizon_lead: config.cluster.horizon_lead,
-        deadline: config.cluster.deadline,
-        max_buckets: config.max_buckets,
-        limits: config.limits.clone(),
     }
 }
 
@@ -221,16 +250,25 @@ impl Signals {
     }
 }
 
-/// Looks after the node until a signal stops it.
-async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) -> Config {
+/// Looks after the node until a signal stops it, or it has left its cluster.
+async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) {
     let mut upkeep = tokio::time::interval(UPKEEP);
+    let left = app.node.left();
+    tokio::pin!(left);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Reload => config = reload(app, config).await,
-                Asked::Stop => return config,
+                Asked::Stop => return,
             },
-            _ = upkeep.tick() => app.telemetry.upkeep(),
+            () = &mut left => {
+                tracing::warn!("this node was removed from its cluster, and its data is of no more use");
+                return;
+            }
+            _ = upkeep.tick() => {
+                app.telemetry.know_tiers(&app.node.limits());
+                app.telemetry.upkeep();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use tollgate_api::{AcquireRequest, DEFAULT_PREFIX, SettleRequest};
 
 use super::Failure;
@@ -50,6 +50,16 @@ pub(super) const BUCKETS_EXAMPLES: &str = "\
 Examples:
   tollgate buckets get search --label user=42
   tollgate buckets reset search --label user=42 --prefix shop";
+
+pub(super) const CLUSTER_EXAMPLES: &str = "\
+Examples:
+  tollgate cluster
+  tollgate cluster --json
+  tollgate cluster add 4 10.0.0.4:9101
+  tollgate cluster drain 2 && systemctl --host node-2 restart tollgate && tollgate cluster undrain 2
+  tollgate cluster remove 3
+
+Exit code: 0 ready or done, 1 the node that was asked is not ready, 2 error";
 
 pub(super) const HEALTH_EXAMPLES: &str = "\
 Examples:
@@ -240,4 +250,52 @@ impl BucketArguments {
             labels: self.subject.labels()?,
         })
     }
+}
+
+/// Arguments of `cluster`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ClusterArguments {
+    /// What to do; left out, it is shown.
+    #[command(subcommand)]
+    command: Option<ClusterCommand>,
+}
+
+impl ClusterArguments {
+    /// What to do with the cluster.
+    pub fn command(&self) -> &ClusterCommand {
+        self.command.as_ref().unwrap_or(&ClusterCommand::Show)
+    }
+}
+
+/// What can be done with a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes and the shards
+    Show,
+    /// Expect a node at an address; one that is started with --join need not be expected
+    Add {
+        /// Number of the node
+        #[arg(value_parser = value_parser!(u64).range(1..))]
+        id: u64,
+        /// Where the other nodes reach it, as HOST:PORT
+        peer: String,
+    },
+    /// Have a node leave; its shards move to the others, and then its process ends
+    Remove {
+        /// Number of the node
+        #[arg(value_parser = value_parser!(u64).range(1..))]
+        id: u64,
+    },
+    /// Have a node lead nothing, such as before a restart; it goes on answering
+    Drain {
+        /// Number of the node
+        #[arg(value_parser = value_parser!(u64).range(1..))]
+        id: u64,
+    },
+    /// Have a node lead its share again
+    Undrain {
+        /// Number of the node
+        #[arg(value_parser = value_parser!(u64).range(1..))]
+        id: u64,
+    },
 }

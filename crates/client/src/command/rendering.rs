@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use reqwest::StatusCode;
 use tollgate_api::{
-    AcquireAnswer, Algorithm, BucketAnswer, Consistency, Health, HealthStatus, LimitAnswer, LimitDocument, LimitList,
-    OnUnavailable, SettleAnswer,
+    AcquireAnswer, Algorithm, BucketAnswer, ClusterAnswer, Consistency, Health, HealthStatus, LimitAnswer,
+    LimitDocument, LimitList, NodeAnswer, NodeDuty, OnUnavailable, SettleAnswer, ShardAnswer,
 };
 
-use super::{BucketsCommand, Command, LimitsArguments, LimitsCommand, Outcome, Verdict, table};
+use super::{
+    BucketsCommand, ClusterArguments, ClusterCommand, Command, LimitsArguments, LimitsCommand, Outcome, Verdict, table,
+};
 use crate::Error;
 use crate::reply::Reply;
 
@@ -28,6 +30,7 @@ pub(super) fn render(command: &Command, reply: &Reply, is_terminal: bool) -> Out
         Command::Buckets(BucketsCommand::Reset(bucket)) => {
             done(reply, &format!("the bucket of {} is reset", bucket.limit))
         }
+        Command::Cluster(arguments) => cluster(arguments, reply, is_terminal),
         Command::Health => health(reply, is_terminal),
     };
     match rendered {
@@ -169,6 +172,58 @@ fn bucket(reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {
     ];
     let header = ["LIMIT", "PREFIX", "LABELS", "LEFT", "RETRY", "RESET"];
     Ok((table::render(header, [row], is_terminal), Verdict::Yes))
+}
+
+fn cluster(arguments: &ClusterArguments, reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {
+    match arguments.command() {
+        ClusterCommand::Show => cluster_tables(reply, is_terminal),
+        ClusterCommand::Add { id, peer } if reply.status == StatusCode::CREATED => {
+            done(reply, &format!("node {id} is expected at {peer}"))
+        }
+        ClusterCommand::Add { id, peer } => done(reply, &format!("node {id} was known, and is expected at {peer}")),
+        ClusterCommand::Remove { id } => done(reply, &format!("node {id} leaves as soon as its shards have moved")),
+        ClusterCommand::Drain { id } => done(reply, &format!("node {id} is to lead nothing")),
+        ClusterCommand::Undrain { id } => done(reply, &format!("node {id} may lead again")),
+    }
+}
+
+fn cluster_tables(reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {
+    let ClusterAnswer { nodes, shards, ready } = reply.answer()?;
+    let header = ["NODE", "HTTP", "PEER", "ALIVE", "DUTY", "LEADS"];
+    let nodes = table::render(header, nodes.into_iter().map(node_row), is_terminal);
+    let header = ["SHARD", "LEADER", "REPLICAS", "TERM"];
+    let shards = table::render(header, shards.iter().map(shard_row), is_terminal);
+    let headline = if ready { "ready" } else { "not ready" };
+    Ok((format!("{headline}\n\n{nodes}\n{shards}"), Verdict::from_bool(ready)))
+}
+
+fn node_row(node: NodeAnswer) -> [String; 6] {
+    [
+        node.id.to_string(),
+        or_nothing(node.http.unwrap_or_default()),
+        node.peer,
+        if node.alive { "yes" } else { "no" }.to_owned(),
+        duty(node.duty).to_owned(),
+        node.leads.to_string(),
+    ]
+}
+
+fn duty(duty: NodeDuty) -> &'static str {
+    match duty {
+        NodeDuty::Serving => "serving",
+        NodeDuty::Draining => "draining",
+        NodeDuty::Leaving => "leaving",
+    }
+}
+
+fn shard_row(shard: &ShardAnswer) -> [String; 4] {
+    let replicas: Vec<_> = shard.replicas.iter().map(u64::to_string).collect();
+    [
+        shard.id.to_string(),
+        or_nothing(shard.leader.map(|leader| leader.to_string()).unwrap_or_default()),
+        or_nothing(replicas.join(" ")),
+        shard.term.to_string(),
+    ]
 }
 
 fn health(reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_types, reason = "the tests need a server, and a client's crate has none of its own")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod fake_node;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
+use tollgate_api::port_of_address;
 
 /// A host and a port, `127.0.0.1:8080`, `[::1]:8080` or `tollgate-0.tollgate:9101`, as it was written.
 ///
@@ -47,21 +48,8 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let (host, port) = text.rsplit_once(':').ok_or(AddressError)?;
-        let is_number = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || !is_host(host) {
-            return Err(AddressError);
-        }
-        let port = port.parse().map_err(|_| AddressError)?;
+        let port = port_of_address(text).ok_or(AddressError)?;
         Ok(Self { text: text.to_owned(), port })
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(ipv6) => ipv6.parse::<Ipv6Addr>().is_ok(),
-        None => (1..=253).contains(&host.len()) && host.bytes().all(is_name_byte),
     }
 }
 

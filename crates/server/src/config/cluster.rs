@@ -28,7 +28,7 @@ pub struct Cluster {
     /// Into how many shards the buckets are cut, 1 to 256; fixed once there is data.
     pub shards: u32,
     /// On how many nodes each shard is kept, 1 to 7; on all where there are fewer.
-    pub replication: u64,
+    pub replication: u32,
     /// How far ahead a shard's leader may spend without asking, and what a failover costs at most: 100 ms to 1 min.
     #[serde(deserialize_with = "duration::deserialize")]
     pub horizon_lead: Duration,
@@ -54,9 +54,9 @@ impl Default for Cluster {
 
 impl Cluster {
     /// Where this node listens for the others: `peer`, or else its own entry in `nodes`, or else 127.0.0.1:9101.
-    pub fn listens_at(&self) -> &str {
+    pub fn listens_at(&self) -> Address {
         let own = self.peer.as_ref().or_else(|| self.nodes.get(&self.node));
-        own.map_or(DEFAULT_PEER, Address::as_str)
+        own.cloned().unwrap_or_else(|| DEFAULT_PEER.parse().expect("the default is an address"))
     }
 
     pub(super) fn check(&self) -> Result<(), FieldError> {

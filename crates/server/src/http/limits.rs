@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tollgate_api::{LimitDocument, LimitList, Problem};
-use tollgate_cluster::LimitChangeError;
+use tollgate_cluster::ChangeError;
 use tollgate_limiter::{Limit, LimitName};
 
 use super::App;
 use super::body::Json;
 use super::place::Name;
-use super::respond::{ProblemResponse, bad_field, limit_problem, not_found};
+use super::respond::{ProblemResponse, bad_field, change_problem, not_found};
 use crate::rules::{document_from_limit, limit_from_document};
 
 /// All limits, tiers among them, in the order of their names.
@@ -83,7 +83,7 @@ pub(super) async fn put(
     }
     let limit = limit_from_document(&document).map_err(Problem::from)?;
     let document = document_from_limit(&limit);
-    let created = app.node.put_limit(limit).await.map_err(|error| limit_problem(&error))?;
+    let created = app.node.put_limit(limit).await.map_err(|error| change_problem(&error))?;
     app.telemetry.know_tiers(&app.node.limits());
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(document)).into_response())
@@ -102,8 +102,8 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Name(name): Name) -> Res
     let known = LimitName::new(name.as_str()).map_err(|_| unknown(&name))?;
     let deleted = app.node.delete_limit(known).await;
     deleted.map_err(|error| match error {
-        LimitChangeError::UnknownLimit => unknown(&name),
-        error => limit_problem(&error).into(),
+        ChangeError::UnknownLimit => unknown(&name),
+        error => change_problem(&error).into(),
     })?;
     Ok(StatusCode::NO_CONTENT)
 }

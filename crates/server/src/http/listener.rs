@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// The most connections at once. Beyond it new ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -46,8 +46,9 @@ impl Listener {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` resolves, then takes no more connections, and lets those that are under way finish for at most `grace`.
-    pub(crate) async fn serve(self, router: Router, stop: impl Future<Output = ()>, grace: Duration) {
+    /// Serves until `stop` resolves, then takes no more connections, and lets those that are under way finish for at most `grace`. Each
+    /// connection is answered by the router that there is when it begins.
+    pub(crate) async fn serve(self, router: watch::Receiver<Router>, stop: impl Future<Output = ()>, grace: Duration) {
         let connections = GracefulShutdown::new();
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         tokio::pin!(stop);
@@ -62,7 +63,7 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let connection = connections.watch(connection(stream, &router));
+                    let connection = connections.watch(connection(stream, &router.borrow()));
                     tokio::spawn(async move {
                         if let Err(error) = connection.await {
                             tracing::debug!(%error, "a connection broke off");

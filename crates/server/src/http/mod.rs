@@ -3,6 +3,7 @@
 mod acquire;
 mod body;
 mod buckets;
+mod cluster;
 mod limits;
 mod listener;
 mod observe;
@@ -13,6 +14,7 @@ mod settle;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tollgate_api::Problem;
@@ -28,7 +30,7 @@ pub(crate) use listener::Listener;
 
 /// What every handler works with.
 pub(crate) struct App {
-    pub(crate) node: Node,
+    pub(crate) node: Arc<Node>,
     pub(crate) telemetry: Arc<Telemetry>,
 }
 
@@ -51,6 +53,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(limits::list))
         .routes(routes!(limits::get, limits::put, limits::delete))
         .routes(routes!(buckets::get, buckets::reset))
+        .routes(routes!(cluster::get))
+        .routes(routes!(cluster::add))
+        .routes(routes!(cluster::remove))
+        .routes(routes!(cluster::drain, cluster::undrain))
         .routes(routes!(observe::health))
         .routes(routes!(observe::ready))
         .routes(routes!(observe::metrics))
@@ -61,6 +67,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(app)
+}
+
+/// What a node answers that takes part in no cluster yet: that it does not.
+pub(crate) fn starting_router() -> Router {
+    Router::new().route("/health", axum::routing::get(observe::health_at_start)).fallback(starting)
+}
+
+async fn starting() -> Response {
+    let detail = "the node is starting: it waits for the other nodes of its cluster";
+    let problem = respond::problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+    // The next request is to come over a connection that knows the node when it has started.
+    ([(CONNECTION, "close"), (RETRY_AFTER, "1")], ProblemResponse(problem)).into_response()
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use tollgate_api::{ComponentHealth, Health, HealthStatus, Problem};
-use tollgate_cluster::Node;
+use tollgate_cluster::{Node, ShardStatus};
 use tollgate_storage::StorageHealth;
 use utoipa::openapi::OpenApi;
 
@@ -33,6 +33,14 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     (status, axum::Json(health)).into_response()
 }
 
+/// How a node is that takes part in no cluster yet.
+pub(super) async fn health_at_start() -> Response {
+    let waiting = component(Some("the node is starting: it waits for the other nodes of its cluster".to_owned()));
+    let components = BTreeMap::from([("raft".to_owned(), waiting)]);
+    let health = Health { status: HealthStatus::Unavailable, components };
+    (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], axum::Json(health)).into_response()
+}
+
 fn node_health(node: &Node) -> Health {
     let components = BTreeMap::from([("raft".to_owned(), raft_health(node)), ("store".to_owned(), store_health(node))]);
     let all_ok = components.values().all(|component| component.status == HealthStatus::Ok);
@@ -47,9 +55,15 @@ fn component(wrong: Option<String>) -> ComponentHealth {
 
 fn raft_health(node: &Node) -> ComponentHealth {
     let shards = node.shard_status();
-    let silent: Vec<_> = shards.iter().filter(|shard| !shard.leads || !shard.running).map(|shard| shard.id).collect();
+    let is_silent = |shard: &&ShardStatus| shard.leader.is_none() || !shard.running;
+    let silent: Vec<_> = shards.iter().filter(is_silent).map(|shard| shard.id).collect();
     if !node.holds_limits() {
         return component(Some("group 0, which holds the limits, has stopped".to_owned()));
+    }
+    if !node.has_lease() {
+        return component(Some(
+            "cut off: no leader of group 0 confirms that the limits here are the latest".to_owned(),
+        ));
     }
     component((!silent.is_empty()).then(|| format!("shards without a leader that can commit: {silent:?}")))
 }

@@ -9,7 +9,7 @@ use tollgate_api::headers::{
     PolicyItem, RATE_LIMIT, RATE_LIMIT_POLICY, StateItem, rate_limit, rate_limit_policy, retry_after,
 };
 use tollgate_api::{AcquireAnswer, LimitAnswer, Problem, QuotaExceeded};
-use tollgate_cluster::{AcquireError, LimitChangeError, LimitVerdict, SettleReservationError, Verdict};
+use tollgate_cluster::{AcquireError, ChangeError, LimitVerdict, SettleReservationError, Verdict};
 use tollgate_limiter::{Algorithm, SettleError, Standing};
 
 /// A problem as a response.
@@ -78,12 +78,14 @@ pub(super) fn settle_problem(error: SettleReservationError) -> Problem {
     problem(status, error.to_string()).with_field("reservation")
 }
 
-/// Why a limit was not changed.
-pub(super) fn limit_problem(error: &LimitChangeError) -> Problem {
+/// Why a limit or a node was not changed.
+pub(super) fn change_problem(error: &ChangeError) -> Problem {
     let status = match error {
-        LimitChangeError::UnknownLimit => StatusCode::NOT_FOUND,
-        LimitChangeError::TooMany => StatusCode::CONFLICT,
-        LimitChangeError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ChangeError::UnknownLimit | ChangeError::UnknownNode => StatusCode::NOT_FOUND,
+        ChangeError::TooManyLimits | ChangeError::TooManyNodes | ChangeError::OtherData | ChangeError::LastNode => {
+            StatusCode::CONFLICT
+        }
+        ChangeError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, error.to_string())
 }
@@ -133,6 +135,7 @@ fn limit_answer(verdict: &LimitVerdict) -> LimitAnswer {
         remaining: verdict.standing.remaining,
         retry_after_ms: retry_after_ms(verdict.allowed, &verdict.standing),
         reset_after_ms: millis(verdict.standing.reset_after_ns),
+        shard: verdict.shard,
         shadow: verdict.limit.shadow,
     }
 }

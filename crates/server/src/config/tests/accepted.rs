@@ -90,7 +90,7 @@ fn check_defaults(config: &Config) {
     assert_eq!(config.http.as_str(), "127.0.0.1:8080");
     assert_eq!(config.data, Path::new("./tollgate-data"));
     assert_eq!((config.cluster.node, config.cluster.shards, config.cluster.replication), (1, 16, 3));
-    assert_eq!(config.cluster.listens_at(), "127.0.0.1:9101");
+    assert_eq!(config.cluster.listens_at().as_str(), "127.0.0.1:9101");
     assert!(config.cluster.nodes.is_empty() && config.cluster.join.is_none());
     assert_eq!(config.cluster.horizon_lead, Duration::from_secs(2));
     assert_eq!(config.cluster.deadline, Duration::from_millis(100));
@@ -151,6 +151,6 @@ fn a_node_listens_where_it_is_told_or_where_the_others_expect_it() {
         ("{node: 2, nodes: {1: 'a:1', 2: 'b:2'}, peer: '0.0.0.0:2'}", "0.0.0.0:2"),
         ("{node: 2, join: 'a:1'}", "127.0.0.1:9101"),
     ] {
-        assert_eq!(load(&format!("cluster: {yaml}")).cluster.listens_at(), expected, "{yaml}");
+        assert_eq!(load(&format!("cluster: {yaml}")).cluster.listens_at().as_str(), expected, "{yaml}");
     }
 }

@@ -31,7 +31,7 @@ fn every_flag_sets_its_key() {
         ["--http", "h:1", "--data", "d", "--node", "2", "--peer", "p:2", "--nodes", "1=a:1,2=b:2", "--nodes", "3=c:3"];
     let config = load("cluster: {nodes: {1: 'x:1', 9: 'y:9'}, shards: 4}", &[], &arguments);
     assert_eq!((config.http.as_str(), config.data.to_str()), ("h:1", Some("d")));
-    assert_eq!((config.cluster.node, config.cluster.listens_at(), config.cluster.shards), (2, "p:2", 4));
+    assert_eq!((config.cluster.node, config.cluster.listens_at().as_str(), config.cluster.shards), (2, "p:2", 4));
     let nodes: Vec<_> = config.cluster.nodes.iter().map(|(node, address)| (*node, address.as_str())).collect();
     assert_eq!(nodes, [(1, "a:1"), (2, "b:2"), (3, "c:3")]);
     let join = load("", &[], &["--join", "j:1"]).cluster.join;

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tollgate_cluster::{Clock, Entropy, Environment, Event, Events, Node, NodeOptions, Request, Verdict};
+use tollgate_cluster::{
+    Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request, Verdict,
+};
 use tollgate_limiter::{ClockReading, Limit, ShardTime};
 use tollgate_storage::MemoryStorage;
+use tollgate_transport::{MemoryNetwork, NodeId};
 
 use super::harness::{limits, sample};
 use crate::replay::arguments::{EndpointStyle, UserSource};
@@ -86,7 +89,7 @@ impl Events for Work {
 
 /// A node and all that it was asked to do.
 struct Live {
-    node: Node,
+    node: Arc<Node>,
     clock: Arc<HandClock>,
     work: Arc<Work>,
     asked: usize,
@@ -102,15 +105,23 @@ impl Live {
             events: Arc::clone(&work) as Arc<dyn Events>,
             storage: Arc::new(MemoryStorage::new()),
         };
+        let identity = NodeIdentity::of_data(&*environment.storage, 1, &FixedEntropy).await.expect("memory takes it");
         let options = NodeOptions {
-            node: 1,
+            identity,
+            forming: Forming::Alone,
+            cluster: 7,
+            peer: String::new(),
+            http: String::new(),
             shards: SHARDS,
+            replication: 1,
             horizon_lead: HORIZON_LEAD,
             deadline: Duration::from_secs(3_600),
             max_buckets: MAX_BUCKETS,
             limits,
         };
-        let node = Node::start(options, environment).await.expect("a node in memory starts");
+        let (transport, inbound) = MemoryNetwork::new().join(NodeId(1));
+        let link = Link { transport: Arc::new(transport), inbound };
+        let node = Node::start(options, environment, link).await.expect("a node in memory starts");
         let mut live = Self { node, clock, work, asked: 0 };
         live.settle().await;
         live
