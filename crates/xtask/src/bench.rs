@@ -1,5 +1,6 @@
 //! `cargo xtask bench http`: what an answer costs, beside what HTTP itself costs.
 
+mod cluster;
 mod load;
 mod process;
 
@@ -11,7 +12,8 @@ use clap::Args;
 
 use crate::command::{cargo, run};
 use crate::prepare::target;
-use load::{Load, Measured};
+pub(crate) use cluster::{ClusterArgs, cluster};
+use load::{Load, Measured, Target, bodies_of};
 pub(crate) use process::Server;
 
 /// Options of `cargo xtask bench http`.
@@ -35,22 +37,23 @@ pub(crate) struct HttpArgs {
 pub(crate) fn http(args: &HttpArgs) -> Result<()> {
     run(cargo(["build", "--release", "--locked", "-p", "tollgate", "-p", "xtask"]))?;
     let duration = Duration::from_secs(args.seconds);
-    let load = Load { connections: args.connections, duration, users: args.users };
+    let load = Load { connections: args.connections, duration };
     let (mut bare, mut node) = (Vec::new(), Vec::new());
     for round in 1..=args.rounds {
         println!("round {round} of {}", args.rounds);
-        bare.push(measure(&bare_axum_server()?, &load)?);
-        node.push(measure(&node_server()?, &load)?);
+        bare.push(measure(&bare_axum_server()?, &load, args.users)?);
+        node.push(measure(&node_server()?, &load, args.users)?);
     }
     print_table(&[("bare axum", &median(bare)), ("tollgate", &median(node))]);
     Ok(())
 }
 
-fn measure(server: &Server, load: &Load) -> Result<Measured> {
+fn measure(server: &Server, load: &Load, users: u64) -> Result<Measured> {
+    let targets = [Target { address: server.address(), body: bodies_of("users", (0..users).collect()) }];
     // Once to warm up, so that neither server is measured while its tables and connections are new.
     let warm_up = Load { duration: load.duration / 5, ..*load };
-    warm_up.run(server)?;
-    load.run(server)
+    warm_up.run(&targets, &[server])?;
+    load.run(&targets, &[server])
 }
 
 fn node_server() -> Result<Server> {

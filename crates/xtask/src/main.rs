@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod http;
 mod memory;
 mod prepare;
 
@@ -37,6 +38,8 @@ enum Task {
 enum Bench {
     /// Requests a second, latency and server CPU of a node, beside a bare axum handler in the same run.
     Http(bench::HttpArgs),
+    /// The same of three nodes, beside one alone in the same run: at the leader, elsewhere, warm, cold and hot.
+    Cluster(bench::ClusterArgs),
     /// Bytes a bucket, at a million buckets.
     Memory(memory::MemoryArgs),
     /// The bare axum handler that `http` compares with. Prints its address.
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
         Task::Deny => deny(),
         Task::Test => test(),
         Task::Bench(Bench::Http(args)) => bench::http(&args),
+        Task::Bench(Bench::Cluster(args)) => bench::cluster(&args),
         Task::Bench(Bench::Memory(args)) => memory::memory(&args),
         Task::Bench(Bench::BareAxum) => bench::bare_axum(),
     }

@@ -1,6 +1,7 @@
 //! A load of requests over connections that stay open.
 #![expect(clippy::disallowed_types, reason = "a load generator connects and takes real time")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,10 +18,33 @@ use super::process::Server;
 /// How much is asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
+    /// Connections at once, each with one request under way, spread evenly over the targets.
     pub(crate) connections: usize,
     pub(crate) duration: Duration,
-    /// Users that the requests are of, one after the other.
-    pub(crate) users: u64,
+}
+
+/// Who is asked, and for what.
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// Gives the body of each next request.
+    pub(crate) body: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// The bodies of requests of these users, one after the other.
+pub(crate) fn bodies_of(endpoint: &'static str, users: Vec<u64>) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let next = AtomicU64::new(0);
+    Arc::new(move || body(endpoint, users[next.fetch_add(1, Ordering::Relaxed) as usize % users.len()]))
+}
+
+/// The bodies of requests of users of whom each asks once, from `first` on.
+pub(crate) fn bodies_of_strangers(endpoint: &'static str, first: u64) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let next = AtomicU64::new(first);
+    Arc::new(move || body(endpoint, next.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The body of a user's request.
+pub(crate) fn body(endpoint: &str, user: u64) -> String {
+    format!(r#"{{"endpoint":"{endpoint}","labels":{{"user":"user{user:010}","tier":"enterprise"}}}}"#)
 }
 
 /// What came of it.
@@ -45,22 +69,22 @@ impl Measured {
 }
 
 impl Load {
-    /// Asks, until the time is over.
-    pub(crate) fn run(&self, server: &Server) -> Result<Measured> {
+    /// Asks, until the time is over. The servers' CPU time is measured, whoever of them is asked.
+    pub(crate) fn run(&self, targets: &[Target], servers: &[&Server]) -> Result<Measured> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let before = server.cpu_micros()?;
+        let before = cpu_micros(servers)?;
         let started = Instant::now();
-        let latency_micros = runtime.block_on(self.ask_all(server))?;
-        Ok(Measured { latency_micros, elapsed: started.elapsed(), cpu_micros: server.cpu_micros()? - before })
+        let latency_micros = runtime.block_on(self.ask_all(targets))?;
+        Ok(Measured { latency_micros, elapsed: started.elapsed(), cpu_micros: cpu_micros(servers)? - before })
     }
 
-    async fn ask_all(&self, server: &Server) -> Result<Histogram<u64>> {
-        let (user, until) = (Arc::new(AtomicU64::new(0)), Instant::now() + self.duration);
+    async fn ask_all(&self, targets: &[Target]) -> Result<Histogram<u64>> {
+        let until = Instant::now() + self.duration;
         let mut connections = Vec::new();
-        for _ in 0..self.connections {
-            let stream = TcpStream::connect(server.address()).await?;
+        for target in targets.iter().cycle().take(self.connections) {
+            let stream = TcpStream::connect(target.address).await?;
             stream.set_nodelay(true)?;
-            connections.push(tokio::spawn(ask(stream, Arc::clone(&user), self.users, until)));
+            connections.push(tokio::spawn(ask(stream, Arc::clone(&target.body), until)));
         }
         let mut all = Histogram::new(3)?;
         for connection in connections {
@@ -70,13 +94,20 @@ impl Load {
     }
 }
 
+fn cpu_micros(servers: &[&Server]) -> Result<u64> {
+    servers.iter().map(|server| server.cpu_micros()).sum()
+}
+
 /// One connection, one request after the other.
-async fn ask(mut stream: TcpStream, user: Arc<AtomicU64>, users: u64, until: Instant) -> Result<Histogram<u64>> {
+async fn ask(
+    mut stream: TcpStream,
+    body: Arc<dyn Fn() -> String + Send + Sync>,
+    until: Instant,
+) -> Result<Histogram<u64>> {
     let mut latency = Histogram::new(3)?;
     let mut buffer = vec![0; 16 << 10];
     while Instant::now() < until {
-        let user = user.fetch_add(1, Ordering::Relaxed) % users;
-        let body = format!(r#"{{"endpoint":"users","labels":{{"user":"user{user:010}","tier":"enterprise"}}}}"#);
+        let body = body();
         let length = body.len();
         let head = format!(
             "POST /v1/acquire HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"

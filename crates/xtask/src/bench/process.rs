@@ -16,14 +16,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server and reads from its first line where it listens.
-    pub(crate) fn start(mut command: Command, data: Option<TempDir>) -> Result<Self> {
-        let mut child = command.stdout(Stdio::piped()).spawn().context("the server cannot be started")?;
-        let output = child.stdout.take().context("the server's output is piped")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let address = line.trim().rsplit("http://").next().unwrap_or_default().parse();
-        let address = address.with_context(|| format!("the server does not say where it listens: {line:?}"))?;
-        Ok(Self { child, address, _data: data })
+    pub(crate) fn start(command: Command, data: Option<TempDir>) -> Result<Self> {
+        Starting::spawn(command, data)?.started()
     }
 
     /// Where it listens.
@@ -48,6 +42,30 @@ impl Server {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').context("no command in stat")?;
         Ok(fields.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
+/// A server that does not say yet where it listens.
+pub(crate) struct Starting {
+    child: Child,
+    data: Option<TempDir>,
+}
+
+impl Starting {
+    /// Starts a server.
+    pub(crate) fn spawn(mut command: Command, data: Option<TempDir>) -> Result<Self> {
+        let child = command.stdout(Stdio::piped()).spawn().context("the server cannot be started")?;
+        Ok(Self { child, data })
+    }
+
+    /// Reads from its first line where it listens.
+    pub(crate) fn started(mut self) -> Result<Server> {
+        let output = self.child.stdout.take().context("the server's output is piped")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let address = line.trim().rsplit("http://").next().unwrap_or_default().parse();
+        let address = address.with_context(|| format!("the server does not say where it listens: {line:?}"))?;
+        Ok(Server { child: self.child, address, _data: self.data })
     }
 }
 
