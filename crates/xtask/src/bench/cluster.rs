@@ -21,8 +21,8 @@ use crate::prepare::target;
 /// Options of `cargo xtask bench cluster`.
 #[derive(Args)]
 pub(crate) struct ClusterArgs {
-    /// Connections at once, each with one request under way.
-    #[arg(long, default_value_t = 32)]
+    /// Connections at once, each with one request under way: 32 for each of three nodes.
+    #[arg(long, default_value_t = 96)]
     connections: usize,
     /// Seconds that each measurement lasts.
     #[arg(long, default_value_t = 3)]
@@ -57,6 +57,8 @@ pub(crate) fn cluster(args: &ClusterArgs) -> Result<()> {
             for (kind, place) in cases(size) {
                 let targets = cluster.targets(kind, place, args.users)?;
                 let servers: Vec<&Server> = cluster.servers.iter().collect();
+                let connections = if kind == Kind::Lone { 1 } else { load.connections };
+                let load = Load { connections, ..load };
                 Load { duration: load.duration / 5, ..load }.run(&targets, &servers)?;
                 measured.entry((kind, place)).or_default().push(load.run(&targets, &servers)?);
             }
@@ -71,6 +73,8 @@ pub(crate) fn cluster(args: &ClusterArgs) -> Result<()> {
 enum Kind {
     Warm,
     Cold,
+    /// Cold, one request at a time: what one commit adds.
+    Lone,
     Hot,
 }
 
@@ -85,12 +89,13 @@ enum Place {
 
 fn cases(size: usize) -> Vec<(Kind, Place)> {
     match size {
-        1 => vec![(Kind::Warm, Place::Alone), (Kind::Cold, Place::Alone), (Kind::Hot, Place::Alone)],
+        1 => [Kind::Warm, Kind::Cold, Kind::Lone, Kind::Hot].map(|kind| (kind, Place::Alone)).into(),
         _ => vec![
             (Kind::Warm, Place::Leader),
             (Kind::Warm, Place::Any),
             (Kind::Warm, Place::Wrong),
             (Kind::Cold, Place::Any),
+            (Kind::Lone, Place::Any),
             (Kind::Hot, Place::Any),
         ],
     }
@@ -118,7 +123,7 @@ impl Cluster {
     fn targets(&self, kind: Kind, place: Place, users: u64) -> Result<Vec<Target>> {
         let endpoint = match kind {
             Kind::Warm => "users",
-            Kind::Cold => "reports",
+            Kind::Cold | Kind::Lone => "reports",
             Kind::Hot => "search",
         };
         if kind == Kind::Warm && place != Place::Any {
@@ -129,6 +134,7 @@ impl Cluster {
             let body = match kind {
                 // No two measurements may ask for the same stranger.
                 Kind::Cold => bodies_of_strangers(endpoint, (number as u64 + 1) << 32),
+                Kind::Lone => bodies_of_strangers(endpoint, (number as u64 + 101) << 32),
                 Kind::Warm => bodies_of(endpoint, (0..users).collect()),
                 Kind::Hot => bodies_of(endpoint, vec![0]),
             };
@@ -237,6 +243,7 @@ fn name(kind: Kind, place: Place) -> String {
     let kind = match kind {
         Kind::Warm => "warm buckets",
         Kind::Cold => "cold buckets",
+        Kind::Lone => "cold, one at a time",
         Kind::Hot => "one hot bucket",
     };
     let place = match place {
