@@ -18,6 +18,7 @@ mod changes;
 mod crashes;
 mod forming;
 mod links;
+mod membership;
 mod no_quorum;
 mod partitions;
 mod pauses;
