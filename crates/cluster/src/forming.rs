@@ -200,7 +200,12 @@ impl Newcomer<'_> {
         let mut told = Instant::now();
         loop {
             let problem = match self.ask_leader(self.introduction()).await {
-                Ok(Applied::Done | Applied::Created) => return Ok(()),
+                // Known there, and soon here: before that the node would take itself for removed.
+                Ok(Applied::Done | Applied::Created) if self.is_introduced() => return Ok(()),
+                Ok(Applied::Done | Applied::Created) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
                 Ok(Applied::OtherData) => return Err(StartError::OtherData(self.hosting.me)),
                 Ok(applied) => return Err(StartError::NotTaken(format!("{applied:?}"))),
                 Err(problem) => problem,

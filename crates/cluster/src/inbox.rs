@@ -275,10 +275,17 @@ impl Inbox {
             queue.push(work);
             queue.len() == 1
         };
-        if was_empty && let Some(actor) = self.actor.load().as_deref() {
-            // An actor that just ended leaves the work here, for the next one to find.
-            drop(actor.cast(BucketMsg::Drain));
+        match self.actor.load().as_deref() {
+            // An actor that is just ending leaves the work here, for whoever takes its place to find.
+            Some(actor) if was_empty => drop(actor.cast(BucketMsg::Drain)),
+            Some(_) => {}
+            None => self.refuse(),
         }
+    }
+
+    /// Answers all that waits that nobody leads the shard here.
+    pub(crate) fn refuse(&self) {
+        self.drain().into_iter().for_each(Work::unavailable);
     }
 
     fn queue(&self) -> MutexGuard<'_, Vec<Work>> {

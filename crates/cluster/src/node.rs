@@ -198,7 +198,8 @@ impl Node {
         } else {
             let (weak, limits) = (Arc::downgrade(&node), options.limits);
             tokio::spawn(async move {
-                while let Some(node) = weak.upgrade()
+                // Whoever applied another file meanwhile has the last word.
+                while let Some(node) = weak.upgrade().filter(|node| !node.file_applied.load(Ordering::Relaxed))
                     && let Err(error) = node.apply_file(limits.clone()).await
                 {
                     tracing::warn!(%error, "the limits of the configuration are not applied yet");

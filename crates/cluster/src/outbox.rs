@@ -1,5 +1,6 @@
 //! What waits to be sent to another node: requests for buckets that it leads, and answers to its own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) struct Outbox {
     waiting: Mutex<Outgoing>,
     actor: ArcSwapOption<ActorRef<PeerMsg>>,
     under_way: Admission,
+    /// Numbers of mails and of requests. Kept here, because an actor that is started anew must not use them again.
+    mails: AtomicU64,
+    requests: AtomicU64,
 }
 
 /// All that is to be sent.
@@ -108,6 +112,16 @@ impl Outbox {
     /// The actor that sends what is here.
     pub(crate) fn actor(&self) -> Option<Arc<ActorRef<PeerMsg>>> {
         self.actor.load_full()
+    }
+
+    /// The number of the next mail; the first is 1.
+    pub(crate) fn next_mail(&self) -> u64 {
+        self.mails.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The number of the next request.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes all that waits.

@@ -213,12 +213,17 @@ impl Router {
 
     /// Decides a request.
     pub(crate) async fn acquire(self: &Arc<Self>, request: &Request<'_>) -> Result<Verdict, AcquireError> {
+        let may_count = self.may_count().await;
         let limits = self.args.limits.load();
         let mut matched: Vec<_> = limits.matching(request.prefix, |name| request.label(name)).collect();
         let version = limits.version();
         drop(limits);
         check_capacity(&matched, request.cost)?;
         let cost = request.cost;
+        if !may_count {
+            let alone = matched.into_iter().map(|matched| self.degraded(matched, cost)).collect();
+            return Ok(Verdict { degraded: true, ..self.verdict(alone, cost) });
+        }
         match matched.pop() {
             None => Ok(self.verdict(Vec::new(), cost)),
             Some(only) if matched.is_empty() => {
@@ -239,6 +244,23 @@ impl Router {
                 verdict
             }
         }
+    }
+
+    /// Whether the limits that this node has may be counted by; waits for a lease, as long as for a leader.
+    async fn may_count(&self) -> bool {
+        let has_lease = || self.args.lease.is_valid(self.args.environment.clock.mono_ns());
+        if has_lease() {
+            return true;
+        }
+        let until = Instant::now() + self.args.deadline;
+        while Instant::now() < until {
+            self.args.lease.want();
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if has_lease() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes from all limits or none, waiting for its turn at one after the other as long as the patience lasts and the client has
@@ -442,7 +464,8 @@ impl Router {
     /// Makes one bucket whole.
     pub(crate) async fn reset(&self, matched: &Matched) -> Result<(), AcquireError> {
         let (limit, key) = (matched.id, matched.key);
-        let reset = self.ask(key, |reply| Work::Reset(limit, key, reply), |_| false).await?;
+        let nobody = |reset: &Result<(), Unavailable>| reset.is_err();
+        let reset = self.ask(key, |reply| Work::Reset(limit, key, reply), nobody).await?;
         self.args.denials.forget(limit, key);
         Ok(reset.ok_or(Unavailable)??)
     }
@@ -458,7 +481,8 @@ impl Router {
         let settlements = reservation.settlements(actual);
         let results: Vec<_> = join_all(settlements.map(|settlement| async move {
             let key = settlement.receipt.key;
-            let asked = self.ask(key, |reply| Work::Settle(settlement, reply), |_| false).await;
+            let nobody = |settled: &Result<u64, SettleFailure>| matches!(settled, Err(SettleFailure::Unavailable(_)));
+            let asked = self.ask(key, |reply| Work::Settle(settlement, reply), nobody).await;
             asked.ok().flatten().unwrap_or(Err(SettleFailure::Unavailable(Unavailable)))
         }))
         .await;
@@ -498,6 +522,7 @@ impl Router {
         let shard = self.shard(key);
         let mut until = None;
         loop {
+            let asked = Instant::now();
             let answer = match self.place(shard) {
                 Some(Place::Here(inbox)) => inbox.ask(&work)?.await.ok(),
                 Some(Place::There(outbox)) => outbox.ask(shard, &work, patience + self.args.deadline)?.await.ok(),
@@ -505,6 +530,10 @@ impl Router {
             };
             if let Some(answer) = answer.filter(|answer| !again(answer)) {
                 return Ok(Some(answer));
+            }
+            if !patience.is_zero() && asked.elapsed() > self.args.deadline {
+                // It was in somebody's hands that long, in a queue: the time without anybody begins anew.
+                until = None;
             }
             let until = *until.get_or_insert_with(|| Instant::now() + self.args.deadline);
             if Instant::now() >= until {

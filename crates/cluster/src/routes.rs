@@ -19,10 +19,24 @@ pub(crate) struct Routes {
 
 #[derive(Default)]
 struct Told {
-    /// The latest leadership of each shard that was told of.
+    /// The latest leadership of each shard that some node holds by its latest word.
     leaders: BTreeMap<ShardId, (Led, NodeId)>,
     /// The latest word of each node.
     nodes: BTreeMap<NodeId, Status>,
+}
+
+impl Told {
+    /// Of each shard the latest of all leaderships that some node says it holds. Of two in one term, that of the higher number is the later.
+    fn latest(&self) -> BTreeMap<ShardId, (Led, NodeId)> {
+        let mut latest: BTreeMap<ShardId, (Led, NodeId)> = BTreeMap::new();
+        let held = self.nodes.iter().flat_map(|(node, status)| status.leads.iter().map(|led| (led, *node)));
+        for (led, node) in held {
+            if latest.get(&led.shard).is_none_or(|(known, _)| known.term <= led.term) {
+                latest.insert(led.shard, (led.clone(), node));
+            }
+        }
+        latest
+    }
 }
 
 impl Routes {
@@ -50,15 +64,8 @@ impl Routes {
         if told.nodes.get(&node) == Some(&status) {
             return;
         }
-        told.leaders.retain(|shard, (_, leader)| *leader != node || status.leads.iter().any(|led| led.shard == *shard));
-        for led in &status.leads {
-            let is_later =
-                told.leaders.get(&led.shard).is_none_or(|(known, leader)| known.term <= led.term || *leader == node);
-            if is_later {
-                told.leaders.insert(led.shard, (led.clone(), node));
-            }
-        }
         told.nodes.insert(node, status);
+        told.leaders = told.latest();
         let mut leaders = vec![None; self.leaders.load().len()];
         for (shard, (_, leader)) in &told.leaders {
             if let Some(place) = leaders.get_mut(*shard as usize) {
@@ -107,6 +114,8 @@ mod tests {
             (2, status(&[(0, 4)]), [Some(1), Some(1)]),
             (2, status(&[(0, 6)]), [Some(2), Some(1)]),
             (1, status(&[(0, 5), (1, 5)]), [Some(2), Some(1)]),
+            (1, status(&[(0, 7), (1, 5)]), [Some(1), Some(1)]),
+            (1, status(&[(1, 5)]), [Some(2), Some(1)]),
             (1, status(&[]), [Some(2), None]),
             (2, status(&[(0, 6), (7, 1)]), [Some(2), None]),
         ];

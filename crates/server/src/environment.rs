@@ -22,14 +22,15 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn read(&self) -> ClockReading {
         ClockReading {
-            mono_ns: nanos(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic)),
+            mono_ns: self.mono_ns(),
             wall_ns: nanos(rustix::time::clock_gettime(rustix::time::ClockId::Realtime)),
             boot: self.boot,
         }
     }
 
     fn mono_ns(&self) -> i64 {
-        nanos(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
+        // Goes on while the machine is suspended, so that no lease outlives that.
+        nanos(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
     }
 }
 

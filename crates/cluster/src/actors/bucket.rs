@@ -106,6 +106,8 @@ pub(crate) struct BucketState {
     environment: Environment,
     myself: ActorRef<BucketMsg>,
     clock: ShardClock,
+    /// The shard's last stamp when the leadership began.
+    found: Option<Stamp>,
     /// `None` until the takeover is committed.
     leader: Option<Leader>,
     /// Whether the node may count by its limits now, and the version of them that the shard has to count by.
@@ -219,6 +221,7 @@ impl BucketState {
             environment,
             myself,
             clock,
+            found: None,
             leader: None,
             may_count: false,
             due_version: 0,
@@ -248,9 +251,11 @@ impl BucketState {
 
     /// Finds out how much time has passed since the shard's last stamp, and takes over.
     fn begin(&mut self) {
-        let Some(stamp) = self.group.state().read(State::stamp) else { return self.take_over() };
+        let (stamp, seen) = self.group.state().read_seen(State::stamp);
+        let Some(stamp) = stamp else { return self.take_over() };
         let now = self.environment.clock.read();
-        match elapsed::known_here(stamp, self.group.state().seen_at(), now) {
+        self.found = Some(stamp);
+        match elapsed::known_here(stamp, seen, now) {
             Some(clock) => {
                 self.clock = clock;
                 self.take_over();
@@ -265,7 +270,8 @@ impl BucketState {
     /// Somebody has said how much time has passed.
     fn elapsed(&mut self, elapsed: Elapsed) {
         let now = self.environment.clock.read();
-        match (elapsed, self.group.state().read(State::stamp)) {
+        // Not the present stamp, which may be this leadership's own: the one that it found.
+        match (elapsed, self.found) {
             (Elapsed::Seen(at), _) => self.clock.follow(Stamp { at, reading: now }, now.mono_ns),
             (Elapsed::NobodySaw, Some(stamp)) => {
                 let at = ShardClock::resume(stamp, now).now(now.mono_ns);
@@ -377,9 +383,8 @@ impl BucketState {
             }
             Err(ProposeError::NotLeader) => self.myself.stop(Some("the leadership has ended".to_owned())),
             Err(ProposeError::Stopped(reason)) => {
-                // Nothing commits any more. Requests are answered as their limits' `on_unavailable` says.
-                tracing::error!(shard = self.shard, reason, "a shard cannot commit any more");
-                self.proposed_mono_ns = proposed;
+                tracing::error!(shard = self.shard, reason, "a shard cannot commit any more here");
+                self.myself.stop(Some("the group has stopped".to_owned()));
             }
         }
     }
@@ -639,15 +644,27 @@ impl BucketState {
             this.pending = waiting;
             let overdue: Vec<Pending> = overdue;
             for pending in overdue {
-                this.environment.events.on(Event::Degraded { shard: this.shard });
                 let (limit, key) = pending.bucket();
                 this.queues.wake(limit, key, now);
-                this.answer_degraded(leader, state, now, pending);
+                if this.decides_alone(state, &pending) {
+                    this.answer_degraded(leader, state, now, pending);
+                } else {
+                    pending.release_permit(leader);
+                    pending.answer(Outcome::Unknown, now);
+                }
             }
         });
     }
 
+    /// Whether what this leader knows may decide without the group: only where no other node has a share, and by no limits of before a
+    /// change. Else the node that asks decides by its own share.
+    fn decides_alone(&self, state: &State, pending: &Pending) -> bool {
+        let is_alone = self.settings.nodes.load(Ordering::Relaxed) == 1;
+        is_alone && self.may_count && state.limits_version() >= self.due_version.max(pending.acquire.version)
+    }
+
     fn answer_degraded(&self, leader: &mut Leader, state: &State, now: ShardTime, pending: Pending) {
+        self.environment.events.on(Event::Degraded { shard: self.shard });
         let on_unavailable = pending.acquire.on_unavailable;
         let (ask, unreplicated) = match on_unavailable {
             OnUnavailable::Local => {

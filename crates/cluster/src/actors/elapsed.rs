@@ -16,8 +16,8 @@ use crate::consensus::NodeId;
 use crate::messages::{Request, SeenTime};
 use crate::peers::Peers;
 
-/// How long the other replicas may take to answer before the leadership begins without them.
-const FIRST_DEADLINE: Duration = Duration::from_millis(150);
+/// How long the other replicas may take to answer before the leadership begins without them: part of what a request waits.
+const FIRST_DEADLINE: Duration = Duration::from_millis(50);
 
 /// How often those are asked again that were silent, and how long.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -76,7 +76,8 @@ pub(super) fn next_step(
         return Some(step);
     }
     let is_kept = |node: NodeId| {
-        (0..view.placement.shards()).any(|shard| routes.led(shard).is_none_or(|(led, _)| led.members.contains(&node)))
+        (0..view.placement.shards())
+            .any(|shard| routes.led(shard).is_none_or(|(led, _)| led.members.contains(&node) || !led.settled))
     };
     leaving.into_iter().find(|node| !is_kept(*node)).map(Step::Forget)
 }

@@ -38,8 +38,6 @@ pub(crate) struct PeerState {
     peer: NodeId,
     peers: Arc<Peers>,
     outbox: Arc<Outbox>,
-    next_mail: u64,
-    next_number: u64,
     /// Requests that wait for an answer of the node, by their number.
     awaited: BTreeMap<u64, (Awaited, Instant)>,
     ticking: bool,
@@ -68,7 +66,7 @@ impl Actor for PeerActor {
     async fn pre_start(&self, myself: ActorRef<PeerMsg>, args: PeerArgs) -> Result<PeerState, ActorProcessingErr> {
         let PeerArgs { peer, peers, outbox } = args;
         let awaited = BTreeMap::new();
-        Ok(PeerState { peer, peers, outbox, next_mail: 1, next_number: 0, awaited, ticking: false, myself })
+        Ok(PeerState { peer, peers, outbox, awaited, ticking: false, myself })
     }
 
     async fn handle(
@@ -105,8 +103,7 @@ impl PeerState {
         while asks.peek().is_some() || answers.peek().is_some() {
             let asks: Vec<_> = asks.by_ref().take(MAX_IN_A_MAIL).collect();
             let asks = asks.into_iter().map(|forward| {
-                let number = self.next_number;
-                self.next_number += 1;
+                let number = self.outbox.next_request();
                 if let Some(awaited) = forward.awaited {
                     self.awaited.insert(number, awaited);
                 }
@@ -114,8 +111,7 @@ impl PeerState {
             });
             let asks = asks.collect();
             let answers = answers.by_ref().take(MAX_IN_A_MAIL).collect();
-            let mail = Mail { run: self.peers.run(), sequence: self.next_mail, asks, answers };
-            self.next_mail += 1;
+            let mail = Mail { run: self.peers.run(), sequence: self.outbox.next_mail(), asks, answers };
             self.peers.tell(self.peer, &Notice::Mail(mail));
         }
         self.set_timer();

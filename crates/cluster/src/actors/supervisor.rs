@@ -17,7 +17,7 @@ use super::bucket::BucketActor;
 use super::peer::{PeerActor, PeerArgs};
 use super::replica::{ReplicaActor, ReplicaArgs};
 use super::{BucketArgs, BucketMsg, BucketSettings, PeerMsg, ReplicaMsg, ShardGroup};
-use crate::consensus::{Founding, GroupStartError, LeaderId, NodeId};
+use crate::consensus::{Founding, GroupStartError, LeaderId, NodeId, term_of};
 use crate::environment::{Environment, Event};
 use crate::hosting::Hosting;
 use crate::inbox::Inbox;
@@ -386,7 +386,8 @@ impl SupervisorState {
         let now = Instant::now();
         self.handed_over.retain(|_, (_, at)| *at + RESUME_AFTER > now);
         let held = |(shard, group): (&ShardId, &Arc<ShardGroup>)| Some((*shard, group.leadership()?));
-        let held: Vec<_> = self.args.hosted.iter().filter_map(held).collect();
+        let running = self.args.hosted.iter().filter(|(_, group)| group.is_running());
+        let held: Vec<_> = running.filter_map(held).collect();
         for (shard, leadership) in held {
             let is_leaving = self.handed_over.get(&shard).is_some_and(|(handed_over, _)| *handed_over == leadership);
             if !self.stopping && !is_leaving && !self.buckets.contains_key(&shard) {
@@ -435,7 +436,11 @@ impl SupervisorState {
         let same = held.filter(|held| failed && *held == leadership);
         match self.next.remove(&shard).or(same) {
             Some(leadership) if !self.stopping => self.start_bucket(shard, leadership).await,
-            _ => Ok(()),
+            _ => {
+                // What came after the actor had drained its inbox.
+                self.args.inboxes.get(shard as usize).into_iter().for_each(|inbox| inbox.refuse());
+                Ok(())
+            }
         }
     }
 
@@ -516,7 +521,7 @@ impl SupervisorState {
         let led = |(shard, leading): (&ShardId, &Leading)| {
             let group = self.group(*shard).filter(|_| !leading.leaves)?;
             let members = group.members().into_iter().collect();
-            Some(Led { shard: *shard, term: group.term(), members, settled: group.is_settled() })
+            Some(Led { shard: *shard, term: term_of(leading.leadership), members, settled: group.is_settled() })
         };
         let leads = self.buckets.iter().filter_map(led).collect();
         let status = Status { leads, draining: self.draining || self.stopping, hears: self.hears.clone() };

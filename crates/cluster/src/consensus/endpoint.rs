@@ -35,9 +35,8 @@ impl Endpoint for GroupEndpoint<limiter::State> {
     }
 
     fn seen_time(&self) -> SeenTime {
-        let seen = self.group.state().seen_at()?;
-        let stamp = self.group.state().read(limiter::State::stamp)?;
-        Some(ShardClock::seen(stamp, seen.mono_ns).now(self.clock.mono_ns()))
+        let (stamp, seen) = self.group.state().read_seen(limiter::State::stamp);
+        Some(ShardClock::seen(stamp?, seen?.mono_ns).now(self.clock.mono_ns()))
     }
 }
 

@@ -319,8 +319,8 @@ impl<M: Machine + Sync> Group<M> {
 
     /// Tells the followers that this node leads, if it does.
     ///
-    /// A leader that has heard no quorum for long falls silent. If it could still be heard, its followers would wait for it for ever,
-    /// and nothing would be committed (Ongaro's dissertation, 6.2); so they elect another, or this one again.
+    /// A leader that has heard no quorum for long falls silent, but for a while now and then. If it could be heard all the time, its
+    /// followers would wait for it for ever, and nothing would be committed (Ongaro's dissertation, 6.2).
     pub(crate) async fn beat(&self) {
         let is_silent = self.silence.is_due(self.leadership(), self.quorum_acked(), Instant::now());
         // A group that has stopped is reported by `watch_failure`.

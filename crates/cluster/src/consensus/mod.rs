@@ -44,6 +44,11 @@ openraft::declare_raft_types!(
 /// What a leadership is known by: no two leaders of a group have the same.
 pub(crate) type LeaderId = openraft::alias::CommittedLeaderIdOf<Raft>;
 
+/// The term of a leadership.
+pub(crate) fn term_of(leadership: LeaderId) -> u64 {
+    leadership.term
+}
+
 /// A leadership of node 1.
 #[cfg(test)]
 pub(crate) fn leadership(term: u64) -> LeaderId {

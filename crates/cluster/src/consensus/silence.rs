@@ -1,4 +1,5 @@
-//! A leader that no quorum answers falls silent, so that its followers elect another.
+//! A leader that no quorum answers falls silent, so that its followers elect another; and speaks again for a while, in case that none
+//! of them can be, because its own log is the longest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,12 @@ use super::LeaderId;
 /// How long a leader goes on without a quorum: longer than followers take to believe that it is gone, so that one which only pauses
 /// loses nothing by this.
 const PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long it is silent before it speaks again: longer than an election takes.
+const QUIET: Duration = Duration::from_millis(1_500);
+
+/// How long it speaks then: a few heartbeats, which a quorum answers at once if it can.
+const PROBE: Duration = Duration::from_millis(400);
 
 /// Whether the leader of a group is silent.
 #[derive(Default)]
@@ -27,7 +34,9 @@ impl Silence {
         let is_silent = leadership.is_some_and(|leadership| {
             let began = since.filter(|(known, _)| *known == leadership).map_or(now, |(_, began)| began);
             *since = Some((leadership, began));
-            now.saturating_duration_since(acked.unwrap_or(began).max(began)) > PATIENCE
+            let alone = now.saturating_duration_since(acked.unwrap_or(began).max(began));
+            let over = alone.saturating_sub(PATIENCE);
+            !over.is_zero() && over.as_millis() % (QUIET + PROBE).as_millis() < QUIET.as_millis()
         });
         self.is_silent.store(is_silent, Ordering::Relaxed);
         is_silent
@@ -55,7 +64,11 @@ mod tests {
             ("no answer for long", Some(1), None, 901, true),
             ("answered", Some(1), Some(1_000), 1_500, false),
             ("and then no more", Some(1), Some(1_000), 1_901, true),
-            ("it leads no longer", None, None, 2_000, false),
+            ("still", Some(1), Some(1_000), 3_399, true),
+            ("it tries again", Some(1), Some(1_000), 3_400, false),
+            ("for a while", Some(1), Some(1_000), 3_799, false),
+            ("nobody has answered", Some(1), Some(1_000), 3_800, true),
+            ("it leads no longer", None, None, 4_000, false),
             ("it leads anew", Some(2), None, 5_000, false),
             ("an answer to an earlier leadership counts for nothing", Some(2), Some(1_000), 5_500, false),
             ("and this one has none", Some(2), None, 5_901, true),

@@ -34,21 +34,22 @@ struct Position<M> {
     machine: M,
     applied: Option<LogId>,
     membership: StoredMembership,
+    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
+    /// known comes from the disk. Beside the state it is of, so that nobody pairs it with another.
+    #[serde(skip)]
+    seen_at: Option<ClockReading>,
 }
 
 /// The replicated state of a group, shared between Raft, which applies to it, and those who read it.
 pub(crate) struct Replicated<M> {
     position: Mutex<Position<M>>,
-    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
-    /// known comes from the disk.
-    seen_at: Mutex<Option<ClockReading>>,
     /// Counts what was applied.
     applied: watch::Sender<u64>,
 }
 
 impl<M: Machine> Replicated<M> {
     fn new(position: Position<M>) -> Self {
-        Self { position: Mutex::new(position), seen_at: Mutex::default(), applied: watch::Sender::new(0) }
+        Self { position: Mutex::new(position), applied: watch::Sender::new(0) }
     }
 
     /// Reads the state. The lock is held for `read`, and Raft waits for it to apply: keep it short.
@@ -56,10 +57,10 @@ impl<M: Machine> Replicated<M> {
         read(&self.position().machine)
     }
 
-    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
-    /// known comes from the disk.
-    pub(crate) fn seen_at(&self) -> Option<ClockReading> {
-        *self.seen_at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads the state, and what the clocks showed when its last command was applied here, if that came while this process ran.
+    pub(crate) fn read_seen<T>(&self, read: impl FnOnce(&M) -> T) -> (T, Option<ClockReading>) {
+        let position = self.position();
+        (read(&position.machine), position.seen_at)
     }
 
     /// The position in the log that the state is at; `None` before the first entry.
@@ -72,21 +73,26 @@ impl<M: Machine> Replicated<M> {
         self.applied.subscribe()
     }
 
-    fn see(&self, now: ClockReading) {
-        *self.seen_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-    }
-
     fn position(&self) -> MutexGuard<'_, Position<M>> {
         // A reader that panicked has only read; an application that panicked has stopped Raft.
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(&self, log_id: LogId, payload: &EntryPayload<Command, u64, openraft::BasicNode>) -> Applied {
+    /// Applies an entry; `seen` is what the clocks show if it came while this process ran.
+    fn apply(
+        &self,
+        log_id: LogId,
+        payload: &EntryPayload<Command, u64, openraft::BasicNode>,
+        seen: Option<ClockReading>,
+    ) -> Applied {
         let mut position = self.position();
         position.applied = Some(log_id);
         match payload {
             EntryPayload::Blank => Applied::Nothing,
-            EntryPayload::Normal(command) => position.machine.apply(command),
+            EntryPayload::Normal(command) => {
+                position.seen_at = seen.or(position.seen_at);
+                position.machine.apply(command)
+            }
             EntryPayload::Membership(membership) => {
                 position.membership = StoredMembership::new(Some(log_id), membership.clone());
                 Applied::Nothing
@@ -185,10 +191,8 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
-            let applied = self.state.apply(log_id, &entry.payload);
-            if log_id.index >= self.first_seen && matches!(applied, Applied::Shard(_)) {
-                self.state.see(self.clock.read());
-            }
+            let seen = (log_id.index >= self.first_seen).then(|| self.clock.read());
+            let applied = self.state.apply(log_id, &entry.payload, seen);
             self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
@@ -204,8 +208,7 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
         let position: Position<M> = decode(&snapshot)?;
         self.save(meta, snapshot).await?;
-        *self.state.position() = position;
-        self.state.see(self.clock.read());
+        *self.state.position() = Position { seen_at: Some(self.clock.read()), ..position };
         self.state.applied.send_modify(|count| *count += 1);
         Ok(())
     }

@@ -55,6 +55,11 @@ impl Refunds {
         moved.insert(end, back_ns);
     }
 
+    /// The bucket is whole: receipts from before count for nothing.
+    pub(super) fn reset(&mut self, key: Key) {
+        self.moved.remove(key);
+    }
+
     /// Looks at about `keys` buckets and forgets those of which every receipt names an end that has passed.
     pub(super) fn forget(&mut self, now: ShardTime, keys: usize, arrival: impl Fn(Key) -> ShardTime) {
         self.moved.sweep(keys, |key, moved| moved.until.max(arrival(key).plus(moved.back_ns())) <= now);

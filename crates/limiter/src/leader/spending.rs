@@ -40,6 +40,8 @@ impl Spending {
                 let (Some(old), Some(pace)) = (pace_of(&old), pace_of(&new)) else { return Self::new(limit) };
                 let rescaled = |arrival| old.rescaled(arrival, limit.changed, pace);
                 arrivals.iter_mut().for_each(|(_, arrival)| *arrival = rescaled(*arrival));
+                // Receipts of another pace are void, and their ends mean something else.
+                let refunds = if old == pace { refunds } else { Refunds::default() };
                 Self::Paced(new, arrivals, refunds)
             }
             Self::Windowed(old, uses) => match (WindowRule::of(&old), WindowRule::of(&new)) {
@@ -117,8 +119,9 @@ impl Spending {
 
     pub(super) fn reset(&mut self, key: Key) {
         match self {
-            Self::Paced(_, arrivals, _) => {
+            Self::Paced(_, arrivals, refunds) => {
                 arrivals.insert(key, ShardTime::MIN);
+                refunds.reset(key);
             }
             Self::Windowed(_, uses) => {
                 uses.insert(key, WindowUse::default());
