@@ -17,7 +17,7 @@ use crate::meta::{ClusterState, Identity};
 use crate::node::{NodeOptions, StartError};
 use crate::peers::Peers;
 use crate::placement::Placement;
-use crate::reception::Reception;
+use crate::reception::{Endpoint, Reception};
 use crate::view::View;
 
 /// The number of a shard's group. Group 0 is the cluster's own.
@@ -39,10 +39,7 @@ pub(crate) struct Hosting {
 impl Hosting {
     /// Opens group 0.
     pub(crate) async fn open_meta(&self, founding: Founding) -> Result<Arc<Group<ClusterState>>, GroupStartError> {
-        let group = self.open(GroupId(0), founding).await?;
-        let (endpoint, clock) = (Arc::clone(&group), Arc::clone(&self.environment.clock));
-        self.reception.open_group(0, Arc::new(GroupEndpoint { group: endpoint, clock }));
-        Ok(group)
+        self.open(GroupId(0), founding).await
     }
 
     /// Opens the group of a shard.
@@ -51,10 +48,7 @@ impl Hosting {
         shard: ShardId,
         founding: Founding,
     ) -> Result<Arc<ShardGroup>, GroupStartError> {
-        let group = self.open(group_of(shard), founding).await?;
-        let (endpoint, clock) = (Arc::clone(&group), Arc::clone(&self.environment.clock));
-        self.reception.open_group(group_of(shard).0, Arc::new(GroupEndpoint { group: endpoint, clock }));
-        Ok(group)
+        self.open(group_of(shard), founding).await
     }
 
     /// Closes the group of a shard that this node keeps no longer.
@@ -63,13 +57,19 @@ impl Hosting {
         group.stop().await;
     }
 
-    async fn open<M: Machine + Sync>(&self, id: GroupId, founding: Founding) -> Result<Arc<Group<M>>, GroupStartError> {
+    /// Opens a group, and lets others ask it.
+    async fn open<M: Machine + Sync>(&self, id: GroupId, founding: Founding) -> Result<Arc<Group<M>>, GroupStartError>
+    where
+        GroupEndpoint<M>: Endpoint + 'static,
+    {
         let (snapshots, peers) = (Arc::clone(&self.snapshots), Arc::clone(&self.peers));
         let heartbeats = Arc::clone(&self.heartbeats);
         let options = GroupOptions { id, node: self.me, founding, snapshots, peers, heartbeats };
         let group = Group::start(options, &self.environment).await?;
         group.watch_failure(&self.environment);
-        Ok(Arc::new(group))
+        let (group, clock) = (Arc::new(group), Arc::clone(&self.environment.clock));
+        self.reception.open_group(id.0, Arc::new(GroupEndpoint { group: Arc::clone(&group), clock }));
+        Ok(group)
     }
 }
 

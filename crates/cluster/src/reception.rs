@@ -87,9 +87,10 @@ impl Reception {
             Request::Raft { group, request } => self.raft(group, request),
             Request::Heartbeats(heartbeats) => self.heartbeats(heartbeats),
             Request::Ping => ready(&Pong { formed: self.counter.get().is_some() }),
-            Request::Leader => self.ask_meta(MetaMsg::Leader, || None::<(NodeId, String)>),
+            Request::Leader => ask_actor(&self.meta, MetaMsg::Leader, || None::<(NodeId, String)>),
             Request::Lease { version } => self.lease(from, version),
-            Request::Change(change) => self.ask_meta(
+            Request::Change(change) => ask_actor(
+                &self.meta,
                 |reply| MetaMsg::Change(change, reply),
                 || Err(ChangeFailure::Unavailable("the node is starting or stopping".to_owned())),
             ),
@@ -117,10 +118,7 @@ impl Reception {
 
     fn move_shard(&self, shard: ShardId, replicas: BTreeSet<NodeId>) -> BoxFuture<'static, Vec<u8>> {
         let unable = || Err::<(), String>("the node is starting or stopping".to_owned());
-        let Some(supervisor) = self.supervisor.get() else { return ready(&unable()) };
-        let (reply, moved) = oneshot::channel();
-        drop(supervisor.cast(SupervisorMsg::Move(shard, replicas, reply)));
-        async move { encode(&moved.await.unwrap_or_else(|_| unable())) }.boxed()
+        ask_actor(&self.supervisor, |reply| SupervisorMsg::Move(shard, replicas, reply), unable)
     }
 
     fn raft(&self, group: u32, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
@@ -131,19 +129,7 @@ impl Reception {
     }
 
     fn lease(&self, from: NodeId, version: u64) -> BoxFuture<'static, Vec<u8>> {
-        self.ask_meta(move |reply| MetaMsg::Lease(from, version, reply), || None::<LeaseGrant>)
-    }
-
-    /// Asks the actor of the cluster's own state; `otherwise` is the answer where there is none.
-    fn ask_meta<T: Serialize + Send + 'static>(
-        &self,
-        message: impl FnOnce(oneshot::Sender<T>) -> MetaMsg,
-        otherwise: impl FnOnce() -> T + Send + 'static,
-    ) -> BoxFuture<'static, Vec<u8>> {
-        let Some(meta) = self.meta.get() else { return ready(&otherwise()) };
-        let (reply, answer) = oneshot::channel();
-        drop(meta.cast(message(reply)));
-        async move { encode(&answer.await.unwrap_or_else(|_| otherwise())) }.boxed()
+        ask_actor(&self.meta, |reply| MetaMsg::Lease(from, version, reply), || None::<LeaseGrant>)
     }
 
     fn undeny(&self, limit: LimitId, key: Key) {
@@ -166,8 +152,9 @@ impl Reception {
         for RemoteAsk { number, shard, task } in asks {
             let address = ReturnAddress { outbox: Arc::clone(&outbox), run, number };
             match self.counter.get().and_then(|counter| counter.inboxes.get(shard as usize)) {
-                Some(inbox) if inbox.is_served() => ask(inbox, task, address),
-                _ => refuse(task, address),
+                Some(inbox) => ask(inbox, task, address),
+                // An inbox that nobody serves answers that nobody leads the shard here.
+                None => ask(&Inbox::default(), task, address),
             }
         }
     }
@@ -184,17 +171,6 @@ fn ask(inbox: &Inbox, task: Task, address: ReturnAddress) {
             inbox.ask_for(address, |reply| Work::Settle(settlement, reply), Err(Unavailable.into()));
         }
         Task::Reset(limit, key) => inbox.ask_for(address, |reply| Work::Reset(limit, key, reply), Err(Unavailable)),
-    }
-}
-
-/// The shard is not led here.
-fn refuse(task: Task, address: ReturnAddress) {
-    match task {
-        Task::Acquire(_) => address.send(Answer::UNAVAILABLE.into()),
-        Task::Confirm(_) => address.send(false.into()),
-        Task::Settle(_) => address.send(Err(crate::inbox::SettleFailure::from(Unavailable)).into()),
-        Task::Reset(..) => address.send(Err(Unavailable).into()),
-        Task::GiveBack(_) | Task::Release(_) => {}
     }
 }
 
@@ -229,6 +205,18 @@ impl Handler for Door {
             Err(error) => tracing::warn!(%from, %error, "a notice of another node makes no sense"),
         }
     }
+}
+
+/// Asks an actor; `otherwise` is the answer where there is none.
+fn ask_actor<M: ractor::Message, T: Serialize + Send + 'static>(
+    actor: &OnceLock<ActorRef<M>>,
+    message: impl FnOnce(oneshot::Sender<T>) -> M,
+    otherwise: impl FnOnce() -> T + Send + 'static,
+) -> BoxFuture<'static, Vec<u8>> {
+    let Some(actor) = actor.get() else { return ready(&otherwise()) };
+    let (reply, answer) = oneshot::channel();
+    drop(actor.cast(message(reply)));
+    async move { encode(&answer.await.unwrap_or_else(|_| otherwise())) }.boxed()
 }
 
 fn ready(answer: &impl Serialize) -> BoxFuture<'static, Vec<u8>> {

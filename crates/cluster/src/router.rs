@@ -382,12 +382,11 @@ impl Router {
     async fn decide(&self, matched: &Matched, terms: Terms) -> Result<Answer, Overloaded> {
         let Terms { cost, patience, hold, version } = terms;
         let bucket = (matched.id, matched.key);
-        let mono_ns = self.args.environment.clock.mono_ns();
-        let may_be_known = cost > 0 && patience.is_zero() && self.args.lease.is_valid(mono_ns);
-        if may_be_known
-            && !self.is_led_here(matched.key)
-            && let Some(standing) = self.args.denials.recall(matched.id, matched.key, cost, mono_ns)
-        {
+        // Where the shard is led here, which is the hot path, no clock is read for this.
+        let may_be_known = cost > 0 && patience.is_zero() && !self.is_led_here(matched.key);
+        let mono_ns = if may_be_known { self.args.environment.clock.mono_ns() } else { 0 };
+        let may_be_known = may_be_known && self.args.lease.is_valid(mono_ns);
+        if may_be_known && let Some(standing) = self.args.denials.recall(matched.id, matched.key, cost, mono_ns) {
             return Ok(Answer { outcome: Outcome::Denied(standing), degraded: false, at: ShardTime::MIN });
         }
         let epoch = self.args.denials.epoch();

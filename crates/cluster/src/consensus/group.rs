@@ -10,7 +10,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::vote::RaftLeaderId;
-use openraft::{BasicNode, ChangeMembers, Config, ServerState, SnapshotPolicy, WatchChangeHandle};
+use openraft::{BasicNode, ChangeMembers, Config, RaftMetrics, ServerState, SnapshotPolicy, WatchChangeHandle};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tollgate_storage::GroupId;
@@ -210,10 +210,7 @@ impl<M: Machine + Sync> Group<M> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let last = metrics.last_log_index.unwrap_or(0);
-        let up_to_date = |node: &NodeId| {
-            let matched = metrics.replication.as_ref().and_then(|progress| progress.get(node)).copied().flatten();
-            matched.is_some_and(|matched| matched.index + SMALL_LAG >= last)
-        };
+        let up_to_date = |node: &NodeId| matched(&metrics, *node).is_some_and(|matched| matched + SMALL_LAG >= last);
         let voters = metrics.membership_config.voter_ids().filter(|node| *node != metrics.id);
         let candidates = voters.filter(up_to_date).filter_map(|node| Some((rank(node)?, node)));
         candidates.min().map(|(_, node)| node)
@@ -233,10 +230,8 @@ impl<M: Machine + Sync> Group<M> {
         let membership = &metrics.membership_config;
         let is_committed = metrics.committed_membership_config == *membership;
         let changed = membership.log_id().map_or(0, |changed| changed.index);
-        let knows = |node: &NodeId| {
-            let matched = metrics.replication.as_ref().and_then(|progress| progress.get(node)).copied().flatten();
-            *node == metrics.id || matched.is_some_and(|matched| matched.index >= changed)
-        };
+        let knows =
+            |node: &NodeId| *node == metrics.id || matched(&metrics, *node).is_some_and(|matched| matched >= changed);
         is_committed && membership.get_joint_config().len() == 1 && membership.nodes().all(|(node, _)| knows(node))
     }
 
@@ -322,10 +317,12 @@ impl<M: Machine + Sync> Group<M> {
     /// A leader that has heard no quorum for long falls silent, but for a while now and then. If it could be heard all the time, its
     /// followers would wait for it for ever, and nothing would be committed (Ongaro's dissertation, 6.2).
     pub(crate) async fn beat(&self) {
-        let is_silent = self.silence.is_due(self.leadership(), self.quorum_acked(), Instant::now());
+        let leadership = self.leadership();
+        let acked = leadership.and_then(|_| self.quorum_acked());
+        let is_silent = self.silence.is_due(leadership, acked, Instant::now());
         // A group that has stopped is reported by `watch_failure`.
-        if !is_silent
-            && self.leads()
+        if leadership.is_some()
+            && !is_silent
             && let Err(error) = self.raft.trigger().heartbeat().await
         {
             tracing::debug!(group = %self.id, %error, "no heartbeat");
@@ -393,6 +390,12 @@ impl<M: Machine + Sync> Group<M> {
             tracing::warn!(group = %self.id, %error, "the group did not stop in order");
         }
     }
+}
+
+/// Up to which index a follower is known to have the log of the leader whose metrics these are.
+fn matched(metrics: &RaftMetrics<Raft>, follower: NodeId) -> Option<u64> {
+    let matched = metrics.replication.as_ref()?.get(&follower)?.as_ref()?;
+    Some(matched.index)
 }
 
 async fn initialize<M: Machine + Sync>(
