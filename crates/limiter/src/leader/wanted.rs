@@ -171,9 +171,11 @@ impl Wanted {
         grants
     }
 
-    /// Takes the buckets that need a grant, in the order of their keys.
+    /// Takes the buckets that need a grant, in the order of their keys. Nothing is in flight: what was taken before has committed,
+    /// or was not proposed because none of it was due.
     pub(super) fn take_buckets(&mut self) -> impl Iterator<Item = (LimitId, Key, Want)> + use<> {
-        self.new_buckets_in_flight += std::mem::take(&mut self.new_buckets);
+        self.new_buckets_in_flight = std::mem::take(&mut self.new_buckets);
+        self.buckets_in_flight.clear();
         self.buckets_in_flight.extend(self.buckets.keys());
         std::mem::take(&mut self.buckets).into_iter().map(|((limit, key), want)| (limit, key, want))
     }

@@ -41,6 +41,28 @@ fn a_bucket_is_not_forgotten_while_a_grant_for_it_is_in_flight() {
 }
 
 #[test]
+fn a_bucket_is_not_forgotten_while_its_grant_is_in_flight_whatever_was_asked_for_in_vain_before() {
+    let mut shard = Shard::of(hourly(), at(SECOND));
+    let fast = Algorithm::TokenBucket(Pace::new(1_000, SECOND, 10_000).expect("a legal pace"));
+    shard.set_limit(LimitId(1), fast);
+    for bucket in 0..3 {
+        let (limit, cost) = (LimitId(1), 1_995);
+        let (Decision::Admitted(_, receipt), _) = shard.decide(Ask { limit, cost, ..ask(key(bucket)) }) else {
+            panic!("the horizon reaches as far")
+        };
+        shard.leader.give_back(&shard.state, shard.now, &receipt, cost);
+    }
+    assert_eq!(shard.leader.proposal(&shard.state, shard.stamp()), None, "what was given back needs no grant");
+    assert_eq!(decide(&mut shard, &ask(key(0))), Decision::Wait(None));
+    commit_after(&mut shard, |leader, shard| {
+        for _limit in 0..2 {
+            leader.forget(&shard.state, shard.now, usize::MAX);
+        }
+    });
+    assert!(matches!(decide(&mut shard, &ask(key(0))), Decision::Admitted(Standing { remaining: 9, .. }, _)));
+}
+
+#[test]
 fn a_request_that_is_decided_again_too_early_waits_for_the_same_permit() {
     let mut shard = Shard::of(Algorithm::Concurrency { permits: 3, ttl_ns: SECOND }, at(SECOND));
     let Decision::Wait(Some(permit)) = decide(&mut shard, &ask(key(0))) else { panic!("a permit is committed first") };
