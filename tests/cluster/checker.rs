@@ -62,12 +62,6 @@ pub(crate) fn violations(records: &[Record], rules: &BTreeMap<&'static str, Rule
     judged.collect()
 }
 
-/// Fails, with all of them, if there are violations.
-pub(crate) fn check(records: &[Record], rules: &BTreeMap<&'static str, Rule>) {
-    let found = violations(records, rules);
-    assert!(found.is_empty(), "more was admitted than the limits say: {found:#?}");
-}
-
 /// The window in which most too much was admitted, if there is one.
 fn worst(admitted: &[&Record], rule: Rule) -> Option<(u64, u64)> {
     match rule {

@@ -1,9 +1,10 @@
 //! A cluster of processes on loopback, each of which may be killed, paused, stopped and started anew.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::header::DATE;
 use reqwest::{Client, Method};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -46,7 +47,12 @@ pub(crate) struct Place {
     pub(crate) peer: String,
     /// Where the others reach it.
     pub(crate) advertised: String,
-    pub(crate) namespace: Option<String>,
+    /// See [`Launch::prefix`].
+    pub(crate) prefix: Vec<String>,
+    /// Settings that only this node has.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where its data is; `None`: in a folder of the cluster's.
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Free places on loopback: an address of this test's own, so that nobody else's outgoing connection takes a port of it while a
@@ -60,7 +66,9 @@ pub(crate) fn places(nodes: usize) -> Vec<Place> {
         http: address(&pair[0]),
         peer: address(&pair[1]),
         advertised: address(&pair[1]),
-        namespace: None,
+        prefix: Vec::new(),
+        environment: Vec::new(),
+        data: None,
     };
     listeners.chunks(2).map(place).collect()
 }
@@ -72,12 +80,12 @@ pub(crate) fn list(places: &[Place]) -> String {
 }
 
 fn launch(number: usize, place: &Place, nodes: &str, folder: &Path) -> Launch {
-    let data = folder.join(format!("data-{number}")).display().to_string();
+    let data = place.data.clone().unwrap_or_else(|| folder.join(format!("data-{number}"))).display().to_string();
     let number = number.to_string();
     let arguments =
         ["serve", "--http", &place.http, "--data", &data, "--node", &number, "--peer", &place.peer, "--nodes", nodes];
     let arguments = arguments.into_iter().map(str::to_owned).collect();
-    Launch { namespace: place.namespace.clone(), arguments, environment: Vec::new() }
+    Launch { prefix: place.prefix.clone(), arguments, environment: place.environment.clone() }
 }
 
 impl Cluster {
@@ -102,11 +110,12 @@ impl Cluster {
 
     /// Three nodes with settings from the environment, ready.
     pub(crate) async fn of_three_with(settings: &[(&str, &str)]) -> Self {
-        let mut cluster = Self::at(&places(3)).await;
-        for member in &mut cluster.members {
-            member.launch.environment =
+        let mut places = places(3);
+        for place in &mut places {
+            place.environment =
                 settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         }
+        let mut cluster = Self::at(&places).await;
         cluster.start_all().await;
         cluster
     }
@@ -226,6 +235,14 @@ impl Cluster {
     /// How many units of a bucket are left, as a node says.
     pub(crate) async fn remaining(&self, node: usize, limit: &str, user: &str) -> Value {
         self.get(node, &format!("/v1/buckets/{limit}?user={user}")).await.body["remaining"].clone()
+    }
+
+    /// By which second since 1970 a node dates its answers.
+    pub(crate) async fn date(&self, node: usize) -> i64 {
+        let url = format!("http://{}/health", self.members[node - 1].http);
+        let response = self.client.get(url).send().await.expect("it answers");
+        let date = response.headers()[DATE].to_str().expect("a date is text");
+        jiff::fmt::rfc2822::parse(date).expect("a date of HTTP").timestamp().as_second()
     }
 
     /// How many shards a node leads.

@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::checker::{self, Rule};
+use crate::checker::{self, Rule, Violation};
 use crate::cluster::Cluster;
 use crate::harness::{Answer, call};
 use crate::history::{Outcome, Record, now_ns};
@@ -144,6 +144,13 @@ impl Load {
 
     /// Stops the clients, checks that no limit was exceeded, and returns what was recorded.
     pub(crate) async fn checked(self) -> Vec<Record> {
+        let (records, violations) = self.judged().await;
+        assert!(violations.is_empty(), "more was admitted than the limits say: {violations:#?}");
+        records
+    }
+
+    /// Stops the clients; returns what was recorded, and the windows in which a limit was exceeded.
+    pub(crate) async fn judged(self) -> (Vec<Record>, Vec<Violation>) {
         let (shared, mut clients) = (self.shared, self.clients);
         shared.stopping.store(true, Ordering::Relaxed);
         while let Some(ended) = clients.join_next().await {
@@ -151,9 +158,9 @@ impl Load {
         }
         let records = std::mem::take(&mut *shared.records());
         let rules: BTreeMap<_, _> = SPENT.iter().map(|spent| (spent.name, spent.rule)).collect();
-        checker::check(&records, &rules);
         eprintln!("{}", summary(&records));
-        records
+        let violations = checker::violations(&records, &rules);
+        (records, violations)
     }
 }
 

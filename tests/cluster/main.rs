@@ -7,15 +7,23 @@ mod cluster;
 mod harness;
 mod history;
 mod load;
+mod machine;
 mod member;
 mod namespaces;
 mod peaks;
+mod probes;
 mod proxy;
+#[path = "../../crates/storage/tests/storage/small_disk.rs"]
+#[expect(dead_code, reason = "other tests make disks read-only")]
+mod small_disk;
 mod wait;
 
 mod agreement;
 mod changes;
+mod chaos;
+mod clocks;
 mod crashes;
+mod disks;
 mod forming;
 mod links;
 mod membership;

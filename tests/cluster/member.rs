@@ -13,8 +13,8 @@ use crate::wait::until;
 /// How a node is started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Launch {
-    /// The network namespace that it runs in; `None`: this process's.
-    pub(crate) namespace: Option<String>,
+    /// What the command line begins with: programs that set something up and become the node, so that signals reach it.
+    pub(crate) prefix: Vec<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Launch {
 pub(crate) struct Member {
     /// Host and port of its HTTP API.
     pub(crate) http: String,
-    pub(crate) launch: Launch,
+    launch: Launch,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -45,10 +45,9 @@ impl Member {
 
     fn command(&self) -> Command {
         let binary = tollgate();
-        let Some(namespace) = &self.launch.namespace else { return binary };
-        let mut command = Command::new("ip");
-        // `ip netns exec` becomes the program that it runs, so signals reach the node.
-        command.args(["netns", "exec", namespace]).arg(binary.get_program());
+        let Some((first, others)) = self.launch.prefix.split_first() else { return binary };
+        let mut command = Command::new(first);
+        command.args(others).arg(binary.get_program());
         binary.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
             command.env_remove(name);
         });

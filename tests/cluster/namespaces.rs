@@ -58,7 +58,10 @@ impl Namespaces {
                 http: format!("{}:{HTTP_PORT}", self.client_host(node, 2)),
                 advertised: peer.clone(),
                 peer,
-                namespace: Some(self.of(node)),
+                // It becomes the program that it runs.
+                prefix: ["ip", "netns", "exec", &self.of(node)].map(str::to_owned).into(),
+                environment: Vec::new(),
+                data: None,
             }
         };
         (1..=self.nodes).map(place).collect()

@@ -1,4 +1,7 @@
 //! What a node takes from outside, as the operating system gives it.
+#![expect(clippy::disallowed_types, reason = "here time comes in from outside")]
+
+use std::time::{Duration, SystemTime};
 
 use tollgate_cluster::{Clock, Entropy};
 use tollgate_limiter::ClockReading;
@@ -21,17 +24,19 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn read(&self) -> ClockReading {
-        ClockReading {
-            mono_ns: self.mono_ns(),
-            wall_ns: nanos(rustix::time::clock_gettime(rustix::time::ClockId::Realtime)),
-            boot: self.boot,
-        }
+        ClockReading { mono_ns: self.mono_ns(), wall_ns: wall_ns(), boot: self.boot }
     }
 
     fn mono_ns(&self) -> i64 {
         // Goes on while the machine is suspended, so that no lease outlives that.
         nanos(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
     }
+}
+
+/// Nanoseconds since 1970, by a clock that may be wrong, and may be set while this runs.
+fn wall_ns() -> i64 {
+    let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or_else(|before| -nanos(before.duration()), nanos)
 }
 
 fn nanos(time: rustix::time::Timespec) -> i64 {

@@ -1,6 +1,7 @@
 //! Runs other programs and says which failed.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,6 +17,22 @@ pub(crate) fn run(mut command: impl AsMutCommand) -> Result<()> {
     let command = command.as_mut_command();
     println!("$ {}", shown(command));
     let status = command.status().with_context(|| format!("{} cannot be started", shown(command)))?;
+    ensure!(status.success(), "{} failed: {status}", shown(command));
+    Ok(())
+}
+
+/// Runs a command to its end and prints only those lines of its output that are of a table.
+pub(crate) fn run_for_table(command: &mut Command) -> Result<()> {
+    println!("$ {}", shown(command));
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().context("its output is piped")?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if line.starts_with('|') {
+            println!("{line}");
+        }
+    }
+    let status = child.wait()?;
     ensure!(status.success(), "{} failed: {status}", shown(command));
     Ok(())
 }

