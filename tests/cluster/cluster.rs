@@ -131,7 +131,7 @@ impl Cluster {
         let data = self.folder.path().join(format!("data-{number}")).display().to_string();
         let all = ["serve", "--http", &place.http, "--data", &data, "--peer", &place.peer];
         let arguments = all.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-        let launch = Launch { arguments, ..Launch::default() };
+        let launch = Launch { prefix: place.prefix.clone(), arguments, environment: place.environment.clone() };
         self.members.push(Member::new(place.http.clone(), launch, self.folder.path().join(format!("log-{number}"))));
         number
     }

@@ -83,8 +83,9 @@ impl Denials {
     pub(crate) fn forget(&self, limit: LimitId, key: Key) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let (mut places, place) = self.place(key);
-        if let Some(denial) = places.get_mut(place).filter(|denial| denial.is_some_and(|denial| denial.limit == limit))
-        {
+        let is_of_it =
+            |denial: &Option<Denial>| denial.is_some_and(|denial| (denial.limit, denial.key) == (limit, key));
+        if let Some(denial) = places.get_mut(place).filter(|denial| is_of_it(denial)) {
             *denial = None;
         }
     }

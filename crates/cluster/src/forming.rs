@@ -150,6 +150,7 @@ impl Newcomer<'_> {
     /// Waits until the cluster has an identity; whoever leads group 0 of a new one gives it.
     async fn identity(&self) -> Result<Identity, StartError> {
         let late = Instant::now() + START_DEADLINE;
+        let mut told = Instant::now();
         loop {
             if let Some(identity) = self.meta.state().read(|state| state.identity().cloned()) {
                 return Ok(identity);
@@ -163,6 +164,13 @@ impl Newcomer<'_> {
             }
             if self.options.forming == Forming::Alone && Instant::now() > late {
                 return Err(StartError::NoLeader("group 0".to_owned()));
+            }
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                tracing::warn!(
+                    leader = self.meta.leader(),
+                    "waiting to hear from the cluster: if this node was removed from it, start it with --join"
+                );
             }
             sleep(PAUSE).await;
         }
@@ -239,10 +247,11 @@ impl Newcomer<'_> {
             }
             (None, _) => return Err("group 0 has no leader".to_owned()),
         };
+        let id = self.hosting.environment.entropy.bits();
         if leader == self.hosting.me {
-            return propose(self.meta, Command::Change(change)).await.map_err(|error| error.to_string());
+            return propose(self.meta, Command::Change(id, change)).await.map_err(|error| error.to_string());
         }
-        let request = Request::Change(change);
+        let request = Request::Change(id, change);
         let answer = peers.call::<Result<Applied, ChangeFailure>>(leader, &request, CHANGE_DEADLINE).await;
         answer.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }

@@ -4,7 +4,7 @@
 //! not. A hold that hears nothing, because that node has crashed or was cut off, runs out and is given back. A confirmation is
 //! answered, and the request is admitted only if all of them were in time: so nothing is given back that was admitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,16 +20,24 @@ pub(crate) struct HoldId {
     pub(crate) number: u64,
 }
 
-/// The holds of one shard.
+/// The holds of one shard. There are no more of them than requests may be under way in [`HOLD`].
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     held: BTreeMap<HoldId, (Receipt, ShardTime)>,
+    /// When each runs out, the first first: all last equally long. Of those that are held no more some are left.
+    ends: VecDeque<(ShardTime, HoldId)>,
 }
 
 impl Holds {
     /// Holds what was taken until `until`.
     pub(crate) fn hold(&mut self, id: HoldId, receipt: Receipt, until: ShardTime) {
         self.held.insert(id, (receipt, until));
+        self.ends.push_back((until, id));
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// It is spent for good; `false` when it has run out, or was never held.
@@ -45,11 +53,50 @@ impl Holds {
 
     /// Takes out what has run out.
     pub(crate) fn take_expired(&mut self, now: ShardTime) -> Vec<Receipt> {
-        self.held.extract_if(.., |_, (_, until)| *until <= now).map(|(_, (receipt, _))| receipt).collect()
+        let mut expired = Vec::new();
+        while let Some((_, id)) = self.ends.pop_front_if(|(until, _)| *until <= now) {
+            expired.extend(self.release(id));
+        }
+        expired
     }
 
     /// When the next one runs out.
-    pub(crate) fn next_end(&self) -> Option<ShardTime> {
-        self.held.values().map(|(_, until)| *until).min()
+    pub(crate) fn next_end(&mut self) -> Option<ShardTime> {
+        while self.ends.pop_front_if(|(_, id)| !self.held.contains_key(id)).is_some() {}
+        self.ends.front().map(|(until, _)| *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_limiter::{Key, LimitId, SpentAt};
+
+    use super::*;
+    use crate::codec::{decode, encode};
+
+    /// A receipt, as it travels: only a leader can make one.
+    fn receipt(units: u64) -> Receipt {
+        let (at, leadership, generation) = (ShardTime::from_nanos(0), 1_u64, 0_u32);
+        let parts = (LimitId(0), Key::from_bits(1), units, SpentAt::Nothing, at, leadership, generation);
+        decode(&encode(&parts)).expect("its parts in their order")
+    }
+
+    #[test]
+    fn a_hold_is_confirmed_released_or_runs_out_and_each_only_once() {
+        let at = ShardTime::from_nanos;
+        let id = |number| HoldId { run: 7, number };
+        let mut holds = Holds::default();
+        for number in 1..=4 {
+            holds.hold(id(number), receipt(number), at(100 + number as i64));
+        }
+        assert_eq!(holds.next_end(), Some(at(101)));
+        assert!(holds.confirm(id(1), at(50)) && !holds.confirm(id(1), at(50)), "once");
+        assert!(!holds.confirm(id(2), at(102)), "not when its time is over");
+        assert_eq!(holds.release(id(4)), Some(receipt(4)));
+        assert_eq!(holds.release(id(4)), None);
+        assert_eq!(holds.next_end(), Some(at(102)));
+        assert_eq!(holds.take_expired(at(102)), [receipt(2)]);
+        assert_eq!(holds.take_expired(at(1_000)), [receipt(3)]);
+        assert!(holds.is_empty() && holds.next_end().is_none());
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Acquire {
     pub(crate) patience_ns: i64,
     /// Version of the limits that the request was matched with. A shard that does not count by it yet does not decide.
     pub(crate) version: u64,
+    /// The request meets other limits, too: what is taken may be given back in a moment.
+    pub(crate) is_part: bool,
     /// What is taken is only held until it is confirmed.
     pub(crate) hold: Option<HoldId>,
 }

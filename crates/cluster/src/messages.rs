@@ -28,8 +28,8 @@ pub(crate) enum Request {
     /// From any node to the leader of group 0: it counts by this version of the limits. `Option<LeaseGrant>`; `None` when this is
     /// not the leader, or the version is not the latest.
     Lease { version: u64 },
-    /// From any node to the leader of group 0: `Result<meta::Applied, ChangeFailure>`.
-    Change(Change),
+    /// From any node to the leader of group 0: a change and its number. `Result<meta::Applied, ChangeFailure>`.
+    Change(u128, Change),
     /// From a node that begins to lead a shard and has not seen its clock run: `Option<ShardTime>`, what the clock shows where it
     /// was seen running; `None` where it was not, as after a restart.
     ShardTime(ShardId),

@@ -1,6 +1,6 @@
 //! The cluster's own state, replicated by group 0: its identity, its nodes and its limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ pub const MAX_LIMITS: usize = 10_000;
 
 /// The most nodes that a cluster may have. Each talks to all others.
 pub const MAX_NODES: usize = 64;
+
+/// So many changes back one that is asked for again is known: more than can be under way at once.
+const REMEMBERED_CHANGES: usize = 4_096;
 
 /// What a cluster is known by. Made once, when it is founded.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -59,8 +62,8 @@ pub enum Duty {
 pub(crate) enum Command {
     /// Gives the cluster its identity and its first nodes; void when it has them.
     Found(Identity),
-    /// What somebody asked for.
-    Change(Change),
+    /// What somebody asked for, by the number that whoever asks has given it: asked again, it is not made again.
+    Change(u128, Change),
     /// The shards of a node that leaves have all moved.
     Forget(NodeId),
 }
@@ -125,6 +128,8 @@ pub(crate) struct ClusterState {
     limits: Limits,
     /// Each node's configuration file's limits as they were applied last.
     files: BTreeMap<NodeId, BTreeMap<LimitName, Limit>>,
+    /// What came of the latest changes. A network may repeat what was asked for, and who was not answered asks again.
+    made: VecDeque<(u128, Applied)>,
 }
 
 impl ClusterState {
@@ -152,9 +157,21 @@ impl ClusterState {
     fn apply(&mut self, command: &Command) -> Applied {
         match command {
             Command::Found(identity) => self.found(identity),
-            Command::Change(change) => self.change(change),
+            Command::Change(id, change) => self.change_once(*id, change),
             Command::Forget(node) => self.forget(*node),
         }
+    }
+
+    fn change_once(&mut self, id: u128, change: &Change) -> Applied {
+        if let Some((_, applied)) = self.made.iter().find(|(made, _)| *made == id) {
+            return *applied;
+        }
+        let applied = self.change(change);
+        if self.made.len() >= REMEMBERED_CHANGES {
+            self.made.pop_front();
+        }
+        self.made.push_back((id, applied));
+        applied
     }
 
     fn change(&mut self, change: &Change) -> Applied {
@@ -283,7 +300,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Found(_) => f.write_str("found the cluster"),
-            Self::Change(change) => write!(f, "{change}"),
+            Self::Change(_, change) => write!(f, "{change}"),
             Self::Forget(node) => write!(f, "forget node {node}"),
         }
     }
@@ -328,21 +345,26 @@ mod tests {
         state.limits().iter().map(|(_, limit)| (limit.name.to_string(), limit.algorithm.capacity())).collect()
     }
 
+    /// A change that nobody asked for before.
+    fn new(change: Change) -> Command {
+        Command::Change(fastrand::u128(..), change)
+    }
+
     fn file(node: NodeId, limits: &[Limit]) -> Command {
-        Command::Change(Change::ApplyFile(node, limits.to_vec()))
+        new(Change::ApplyFile(node, limits.to_vec()))
     }
 
     fn put(limit: Limit) -> Command {
-        Command::Change(Change::PutLimit(limit))
+        new(Change::PutLimit(limit))
     }
 
     fn delete(name: &str) -> Command {
-        Command::Change(Change::DeleteLimit(LimitName::new(name).expect("a valid name")))
+        new(Change::DeleteLimit(LimitName::new(name).expect("a valid name")))
     }
 
     fn introduce(node: NodeId, instance: u128) -> Command {
         let (peer, http) = (format!("host{node}:9101"), format!("host{node}:8080"));
-        Command::Change(Change::Introduce { node, peer, http, instance })
+        new(Change::Introduce { node, peer, http, instance })
     }
 
     fn founded(nodes: impl IntoIterator<Item = NodeId>) -> ClusterState {
@@ -418,7 +440,7 @@ mod tests {
             (introduce(1, 10), Applied::Done),
             (introduce(1, 11), Applied::OtherData),
             (introduce(3, 30), Applied::Created),
-            (Command::Change(Change::RemoveNode(3)), Applied::Done),
+            (new(Change::RemoveNode(3)), Applied::Done),
             (introduce(3, 31), Applied::OtherData),
             (Command::Forget(3), Applied::Done),
             (introduce(3, 31), Applied::Created),
@@ -431,7 +453,7 @@ mod tests {
     #[test]
     fn an_operator_says_where_a_node_will_be_and_the_node_where_it_is() {
         let mut state = founded([1]);
-        let add = |peer: &str| Command::Change(Change::AddNode(2, peer.to_owned()));
+        let add = |peer: &str| new(Change::AddNode(2, peer.to_owned()));
         let peer = |state: &ClusterState| state.nodes()[&2].peer.clone();
         assert_eq!(state.apply(&add("wrong:1")), Applied::Created);
         assert_eq!(state.apply(&add("right:1")), Applied::Done);
@@ -444,18 +466,32 @@ mod tests {
     #[test]
     fn the_last_node_cannot_leave_and_one_that_leaves_does_not_stay() {
         let mut state = founded([1, 2]);
-        let change = |change| Command::Change(change);
         let steps = [
-            (change(Change::RemoveNode(7)), Applied::UnknownNode),
-            (change(Change::SetDraining(1, true)), Applied::Done),
-            (change(Change::RemoveNode(2)), Applied::Done),
-            (change(Change::SetDraining(2, false)), Applied::Done),
-            (change(Change::RemoveNode(1)), Applied::LastNode),
+            (new(Change::RemoveNode(7)), Applied::UnknownNode),
+            (new(Change::SetDraining(1, true)), Applied::Done),
+            (new(Change::RemoveNode(2)), Applied::Done),
+            (new(Change::SetDraining(2, false)), Applied::Done),
+            (new(Change::RemoveNode(1)), Applied::LastNode),
         ];
         for (step, (command, expected)) in steps.into_iter().enumerate() {
             assert_eq!(state.apply(&command), expected, "step {step}: {command}");
         }
         assert_eq!(state.staying(), BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn a_change_that_is_asked_for_again_is_not_made_again_and_answered_alike() {
+        let mut state = ClusterState::default();
+        let (first, delete) = (Command::Change(1, Change::PutLimit(limit("a", 1))), delete("a"));
+        assert_eq!(state.apply(&first), Applied::Created);
+        state.apply(&put(limit("a", 2)));
+        assert_eq!(state.apply(&first), Applied::Created);
+        assert_eq!(bursts(&state), [("a".to_owned(), 2)], "what came later holds");
+        assert_eq!([state.apply(&delete), state.apply(&delete)], [Applied::Done; 2]);
+        for _ in 0..2 * REMEMBERED_CHANGES {
+            state.apply(&put(limit("a", 2)));
+        }
+        assert_eq!(state.made.len(), REMEMBERED_CHANGES);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use ractor::ActorRef;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_limiter::{Budget, LeaderOptions, Limit, LimitName, Limits, Matched, ShardId, Standing};
 use tollgate_storage::StorageHealth;
@@ -163,6 +164,7 @@ pub struct Node {
     peers: Arc<Peers>,
     reception: Arc<Reception>,
     left: watch::Receiver<bool>,
+    failed: watch::Receiver<bool>,
     file_applied: AtomicBool,
     _heartbeat: Heartbeat,
     identity: Identity,
@@ -178,7 +180,7 @@ impl Node {
     /// Data that cannot be read, settings that do not fit the data or the other nodes, a disk that takes no writes.
     pub async fn start(options: NodeOptions, environment: Environment, link: Link) -> Result<Arc<Self>, StartError> {
         let me = options.identity.node;
-        let reception = Arc::new(Reception::default());
+        let reception = Arc::new(Reception::new(options.identity.cluster.is_some()));
         let run = environment.entropy.bits() as u64;
         let peers = Arc::new(Peers::start(me, run, link.transport, link.inbound, Arc::clone(&reception)));
         let snapshots = Arc::new(Semaphore::new(1));
@@ -239,7 +241,7 @@ impl Node {
             open: Arc::clone(&open),
             left: left_sender,
         });
-        let supervisor = supervisor.await.map_err(actor_failed)?;
+        let (supervisor, supervisor_end) = supervisor.await.map_err(actor_failed)?;
         let args = MetaArgs {
             me,
             group: Arc::clone(&meta),
@@ -250,7 +252,7 @@ impl Node {
             routes: Arc::clone(&routes),
             environment: environment.clone(),
         };
-        let meta_actor = MetaActor::spawn(args).await.map_err(actor_failed)?;
+        let (meta_actor, meta_end) = MetaActor::spawn(args).await.map_err(actor_failed)?;
         reception.open_actors(meta_actor.clone(), supervisor.clone());
         Ok(Self {
             me,
@@ -265,6 +267,7 @@ impl Node {
             peers,
             reception,
             left,
+            failed: failure_of([supervisor_end, meta_end]),
             file_applied: AtomicBool::new(false),
             _heartbeat: heartbeat,
             identity,
@@ -354,18 +357,17 @@ impl Node {
     }
 
     /// Has the leader of group 0, wherever it is, make a change. Answered when it holds on every node. When another leads before it is
-    /// answered, that one is asked again: every change may be made twice.
+    /// answered, that one is asked again, by the same number: it is made once.
     async fn change(&self, change: Change) -> Result<Applied, ChangeError> {
+        let id = self.environment.entropy.bits();
         let mut late = Instant::now() + LEADER_DEADLINE;
-        let mut may_be_made = false;
         loop {
             let leader = self.meta.leader();
             let made = match leader {
-                Some(leader) if leader == self.me => self.change_here(change.clone()).await,
+                Some(leader) if leader == self.me => self.change_here(id, change.clone()).await,
                 Some(there) => tokio::select! {
-                    made = self.change_there(there, change.clone()) => made,
+                    made = self.change_there(there, id, change.clone()) => made,
                     () = self.other_leader(leader) => {
-                        may_be_made = true;
                         late = Instant::now() + LEADER_DEADLINE;
                         continue;
                     }
@@ -373,7 +375,6 @@ impl Node {
                 None => Err(ChangeFailure::NotLeader),
             };
             match made {
-                Ok(Applied::UnknownLimit) if may_be_made => return Ok(Applied::Done),
                 Ok(applied) => return checked(applied),
                 Err(ChangeFailure::Unavailable(reason)) => return Err(ChangeError::Unavailable(reason)),
                 Err(ChangeFailure::NotLeader) if Instant::now() >= late => {
@@ -391,15 +392,15 @@ impl Node {
         }
     }
 
-    async fn change_here(&self, change: Change) -> Result<Applied, ChangeFailure> {
+    async fn change_here(&self, id: u128, change: Change) -> Result<Applied, ChangeFailure> {
         let stopping = || ChangeFailure::Unavailable("the node is stopping".to_owned());
         let (reply, made) = oneshot::channel();
-        self.meta_actor.cast(MetaMsg::Change(change, reply)).map_err(|_| stopping())?;
+        self.meta_actor.cast(MetaMsg::Change(id, change, reply)).map_err(|_| stopping())?;
         made.await.map_err(|_| stopping())?
     }
 
-    async fn change_there(&self, leader: NodeId, change: Change) -> Result<Applied, ChangeFailure> {
-        let request = PeerRequest::Change(change);
+    async fn change_there(&self, leader: NodeId, id: u128, change: Change) -> Result<Applied, ChangeFailure> {
+        let request = PeerRequest::Change(id, change);
         let answer = self.peers.call(leader, &request, CHANGE_DEADLINE + LEADER_DEADLINE).await;
         answer.map_err(|error| ChangeFailure::Unavailable(error.to_string()))?
     }
@@ -538,6 +539,14 @@ impl Node {
         }
     }
 
+    /// Waits until an actor has ended that the node cannot do without and nobody starts anew. What is left of the node answers as if it
+    /// were cut off: it should end, and be started again.
+    pub async fn failed(&self) {
+        if self.failed.clone().wait_for(|failed| *failed).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Stops with nothing handed over, as a crash does: the next leaders count as spent what this one could have spent.
     pub async fn crash(&self) {
         self.supervisor.stop(None);
@@ -594,6 +603,19 @@ impl Node {
         self.supervisor.stop(None);
         self.stop_groups().await;
     }
+}
+
+/// Turns to `true` when the first of these actors ends.
+fn failure_of<const N: usize>(ends: [JoinHandle<()>; N]) -> watch::Receiver<bool> {
+    let (sender, failed) = watch::channel(false);
+    tokio::spawn(async move {
+        // However it ended.
+        drop(select_all(ends).await);
+        sender.send_replace(true);
+        // Kept until nobody listens, who otherwise would take the end of this task for that of the node.
+        sender.closed().await;
+    });
+    failed
 }
 
 /// What the actors of a node and its router share.

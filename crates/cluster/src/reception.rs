@@ -36,8 +36,9 @@ pub(crate) trait Endpoint: Send + Sync {
 }
 
 /// Where everything is that other nodes may ask for. It fills up while the node starts.
-#[derive(Default)]
 pub(crate) struct Reception {
+    /// The node took part in a cluster before it was started.
+    is_known: bool,
     groups: Mutex<BTreeMap<u32, Arc<dyn Endpoint>>>,
     outboxes: Mutex<BTreeMap<NodeId, Arc<Outbox>>>,
     seen: Mutex<BTreeMap<NodeId, Seen>>,
@@ -55,6 +56,19 @@ pub(crate) struct Counter {
 }
 
 impl Reception {
+    /// `is_known`: the node took part in a cluster before it was started.
+    pub(crate) fn new(is_known: bool) -> Self {
+        Self {
+            is_known,
+            groups: Mutex::default(),
+            outboxes: Mutex::default(),
+            seen: Mutex::default(),
+            counter: OnceLock::new(),
+            meta: OnceLock::new(),
+            supervisor: OnceLock::new(),
+        }
+    }
+
     /// From here on the group is asked from outside.
     pub(crate) fn open_group(&self, group: u32, endpoint: Arc<dyn Endpoint>) {
         locked(&self.groups).insert(group, endpoint);
@@ -86,12 +100,12 @@ impl Reception {
         match request {
             Request::Raft { group, request } => self.raft(group, request),
             Request::Heartbeats(heartbeats) => self.heartbeats(heartbeats),
-            Request::Ping => ready(&Pong { formed: self.counter.get().is_some() }),
+            Request::Ping => ready(&Pong { formed: self.is_known || self.counter.get().is_some() }),
             Request::Leader => ask_actor(&self.meta, MetaMsg::Leader, || None::<(NodeId, String)>),
             Request::Lease { version } => self.lease(from, version),
-            Request::Change(change) => ask_actor(
+            Request::Change(id, change) => ask_actor(
                 &self.meta,
-                |reply| MetaMsg::Change(change, reply),
+                |reply| MetaMsg::Change(id, change, reply),
                 || Err(ChangeFailure::Unavailable("the node is starting or stopping".to_owned())),
             ),
             Request::ShardTime(shard) => {

@@ -190,6 +190,8 @@ struct Taken {
 struct Terms {
     cost: u64,
     patience: Duration,
+    /// Other limits are asked, too.
+    is_part: bool,
     hold: Option<HoldId>,
     /// Version of the limits that the request was matched with.
     version: u64,
@@ -228,7 +230,7 @@ impl Router {
             None => Ok(self.verdict(Vec::new(), cost)),
             Some(only) if matched.is_empty() => {
                 let patience = if only.limit.shadow { Duration::ZERO } else { request.patience };
-                let terms = Terms { cost, patience, hold: None, version };
+                let terms = Terms { cost, patience, is_part: false, hold: None, version };
                 Ok(self.verdict(vec![self.take(only, terms).await?], cost))
             }
             Some(last) => {
@@ -236,7 +238,7 @@ impl Router {
                 // In a task of its own, so that a client that goes away leaves no limit charged without the others.
                 let router = Arc::clone(self);
                 let until = Instant::now() + request.patience;
-                let terms = Terms { cost, patience: Duration::ZERO, hold: None, version };
+                let terms = Terms { cost, patience: Duration::ZERO, is_part: true, hold: None, version };
                 let (present, gone) = oneshot::channel::<()>();
                 let task = tokio::spawn(async move { router.acquire_all(matched, terms, until, gone).await });
                 let verdict = task.await.map_err(|_| AcquireError::Unavailable)?;
@@ -380,7 +382,7 @@ impl Router {
 
     /// Asks the bucket's shard, unless it is known what it would say.
     async fn decide(&self, matched: &Matched, terms: Terms) -> Result<Answer, Overloaded> {
-        let Terms { cost, patience, hold, version } = terms;
+        let Terms { cost, patience, is_part, hold, version } = terms;
         let bucket = (matched.id, matched.key);
         // Where the shard is led here, which is the hot path, no clock is read for this.
         let may_be_known = cost > 0 && patience.is_zero() && !self.is_led_here(matched.key);
@@ -401,6 +403,7 @@ impl Router {
                 on_unavailable: matched.limit.on_unavailable,
                 patience_ns,
                 version,
+                is_part,
                 hold,
             };
             Work::Acquire(acquire, reply)
@@ -456,7 +459,7 @@ impl Router {
     /// How one bucket of a limit stands.
     pub(crate) async fn peek(&self, matched: Matched) -> Result<Option<Standing>, AcquireError> {
         let version = self.args.limits.load().version();
-        let terms = Terms { cost: 0, patience: Duration::ZERO, hold: None, version };
+        let terms = Terms { cost: 0, patience: Duration::ZERO, is_part: false, hold: None, version };
         Ok(self.take(matched, terms).await?.standing())
     }
 

@@ -73,6 +73,9 @@ pub enum ServeError {
     /// The metrics could not be set up.
     #[error("metrics cannot be set up: {0}")]
     Metrics(String),
+    /// A part of the node failed that cannot be started anew by itself.
+    #[error("a part of the node has failed, as the lines above say: it ends as by a crash, and is to be started again")]
+    Failed,
     /// The operating system refused something.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -106,7 +109,7 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let app = Arc::new(App { node, telemetry });
     drop(router.send_replace(http::router(Arc::clone(&app))));
     greet(address);
-    run_until_told(&app, &mut signals, config).await;
+    run_until_told(&app, &mut signals, config).await?;
     // While other nodes take up what this one leads, it goes on answering.
     app.node.drain().await;
     drop(stop);
@@ -250,8 +253,8 @@ impl Signals {
     }
 }
 
-/// Looks after the node until a signal stops it, or it has left its cluster.
-async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) {
+/// Looks after the node until a signal stops it, or it has left its cluster, or fails.
+async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) -> Result<(), ServeError> {
     let mut upkeep = tokio::time::interval(UPKEEP);
     let left = app.node.left();
     tokio::pin!(left);
@@ -259,11 +262,12 @@ async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Reload => config = reload(app, config).await,
-                Asked::Stop => return,
+                Asked::Stop => return Ok(()),
             },
+            () = app.node.failed() => return Err(ServeError::Failed),
             () = &mut left => {
                 tracing::warn!("this node was removed from its cluster, and its data is of no more use");
-                return;
+                return Ok(());
             }
             _ = upkeep.tick() => {
                 app.telemetry.know_tiers(&app.node.limits());

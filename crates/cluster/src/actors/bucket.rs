@@ -43,6 +43,12 @@ const SWEEP_BUCKETS_A_TICK: usize = 8_192;
 /// How often an actor looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long a handover waits for what may be given back to a bucket, which the next leader could not take back: what was taken for a
+/// request of several limits is, if it is, in a moment; and what is held is confirmed or released, but for the holds of a node that
+/// has failed.
+const PARTS_AT_HANDOVER: Duration = Duration::from_millis(20);
+const HOLDS_AT_HANDOVER: Duration = Duration::from_millis(40);
+
 /// The most buckets whose exact state goes into one entry of a handover.
 const HANDOVER_CHUNK: usize = 4_096;
 
@@ -115,6 +121,8 @@ pub(crate) struct BucketState {
     due_version: u64,
     /// What was taken and is not confirmed yet.
     holds: Holds,
+    /// When something was taken last for a request that meets other limits, too.
+    last_part: Option<ShardTime>,
     /// What other nodes remember to be denied.
     denied: Denied,
     /// Requests that wait for a grant, in the order in which they came.
@@ -143,6 +151,9 @@ struct Handover {
     commands: Option<std::vec::IntoIter<Command>>,
     /// Who is to lead next.
     to: Option<NodeId>,
+    /// How long it waits for what was taken for requests of several limits, and for what is held for them.
+    parts_until: ShardTime,
+    holds_until: ShardTime,
     done: oneshot::Sender<()>,
 }
 
@@ -226,6 +237,7 @@ impl BucketState {
             may_count: false,
             due_version: 0,
             holds: Holds::default(),
+            last_part: None,
             denied: Denied::default(),
             pending: Vec::new(),
             queues: Queues::default(),
@@ -334,6 +346,7 @@ impl BucketState {
                 self.leader = Some(leader);
                 command.into_iter().for_each(|command| self.propose(command));
                 self.set_timers(now);
+                self.begin_handing_over();
             }
         }
     }
@@ -409,9 +422,7 @@ impl BucketState {
                 self.myself.stop(Some("another leadership has begun".to_owned()));
             }
         }
-        if self.leader.is_some() && self.handover.is_some() {
-            self.begin_handing_over();
-        }
+        self.begin_handing_over();
     }
 
     fn took_over(&mut self, leadership: u64) {
@@ -538,7 +549,9 @@ impl BucketState {
         place: Place,
         enqueue: impl FnOnce(&mut Queues<Pending>, Turn<Pending>, ShardTime),
     ) {
-        if !self.may_count {
+        // What may come back while the leadership is handed over is to be taken of the next leader.
+        let is_too_late = self.handover.is_some() && pending.acquire.is_part;
+        if !self.may_count || is_too_late {
             return pending.answer(Outcome::Unavailable, now);
         }
         if state.limits_version() < self.due_version.max(pending.acquire.version) {
@@ -546,6 +559,9 @@ impl BucketState {
         }
         match leader.decide(state, now, &pending.ask(place.units), None) {
             Decision::Admitted(standing, receipt) => {
+                if pending.acquire.is_part {
+                    self.last_part = Some(now);
+                }
                 if let Some(hold) = pending.acquire.hold.filter(|_| receipt.units > 0) {
                     self.holds.hold(hold, receipt, now.plus(nanos(HOLD)));
                 }
@@ -701,7 +717,10 @@ impl BucketState {
         }
         let grants = self.pending.iter().filter_map(|pending| pending.grant_until);
         let acks = self.acks.iter().chain(&self.next_acks).map(|ack| ack.until);
-        if let Some(first) = grants.chain(acks).chain(self.holds.next_end()).min() {
+        let holds = self.holds.next_end();
+        let ends = |handover: &Handover| [handover.parts_until, handover.holds_until];
+        let handover = self.handover.iter().flat_map(ends).filter(|until| *until > now);
+        if let Some(first) = grants.chain(acks).chain(holds).chain(handover).min() {
             self.set_overdue_timer(first, now);
         }
     }
@@ -722,11 +741,15 @@ impl BucketState {
             done.send(()).ok();
             return;
         }
-        self.handover = Some(Handover { commands: None, to, done });
+        let now = self.now();
+        let parts_until = self.last_part.map_or(now, |last| last.plus(nanos(PARTS_AT_HANDOVER)));
+        let holds_until = now.plus(nanos(HOLDS_AT_HANDOVER));
+        self.handover = Some(Handover { commands: None, to, parts_until, holds_until, done });
         if self.proposed_mono_ns.is_some() {
             return;
         }
         if self.leader.is_some() {
+            self.set_timers(now);
             self.begin_handing_over();
         } else {
             // It has not even taken over, so there is nothing to lose.
@@ -734,9 +757,16 @@ impl BucketState {
         }
     }
 
-    /// Stops spending and has the group grant exactly what was spent, then ends the leadership.
+    /// Stops spending and has the group grant exactly what was spent, then ends the leadership; not while something is in flight or
+    /// may come back.
     fn begin_handing_over(&mut self) {
         let stamp = self.stamp();
+        let waits = |handover: &Handover| {
+            handover.parts_until > stamp.at || !self.holds.is_empty() && handover.holds_until > stamp.at
+        };
+        if self.proposed_mono_ns.is_some() || self.handover.as_ref().is_none_or(waits) {
+            return;
+        }
         let Some(mut leader) = self.leader.take() else { return };
         // They are asked for again where the shard is led next.
         for pending in std::mem::take(&mut self.pending) {

@@ -1,12 +1,13 @@
 //! Keeps the cluster's own state (group 0): makes changes where it is led, has this node follow them, and renews the node's lease.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_limiter::Limits;
 
@@ -47,8 +48,9 @@ type ChangeReply = oneshot::Sender<Result<Applied, ChangeFailure>>;
 
 #[derive(Debug)]
 pub(crate) enum MetaMsg {
-    /// From this node or another: make a change. Answered when it holds on every node; only the leader of group 0 makes it.
-    Change(Change, ChangeReply),
+    /// From this node or another: make a change, known by its number. Answered when it holds on every node; only the leader of group 0
+    /// makes it.
+    Change(u128, Change, ChangeReply),
     /// From a task of this actor: the change is over, one way or the other.
     Changed,
     /// From a task of this actor: group 0's state has changed here.
@@ -113,7 +115,7 @@ pub(crate) struct MetaState {
     asking: bool,
     /// A change is under way; the others wait, so that they take effect in the order in which they came.
     changing: bool,
-    waiting: std::collections::VecDeque<(Change, ChangeReply)>,
+    waiting: VecDeque<(u128, Change, ChangeReply)>,
     /// A shard is being moved.
     moving: bool,
     ticks: u64,
@@ -122,9 +124,9 @@ pub(crate) struct MetaState {
 pub(crate) struct MetaActor;
 
 impl MetaActor {
-    pub(crate) async fn spawn(args: MetaArgs) -> Result<ActorRef<MetaMsg>, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn(None, Self, args).await?;
-        Ok(actor)
+    /// The actor, and its end.
+    pub(crate) async fn spawn(args: MetaArgs) -> Result<(ActorRef<MetaMsg>, JoinHandle<()>), ractor::SpawnErr> {
+        Actor::spawn(None, Self, args).await
     }
 }
 
@@ -151,7 +153,7 @@ impl Actor for MetaActor {
         state: &mut MetaState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            MetaMsg::Change(change, reply) => state.change(change, reply),
+            MetaMsg::Change(id, change, reply) => state.change(id, change, reply),
             MetaMsg::Changed => state.changed(),
             MetaMsg::Applied => state.applied(),
             MetaMsg::Counted(version) => state.counted(version),
@@ -185,7 +187,7 @@ impl MetaState {
             renewed: None,
             asking: false,
             changing: false,
-            waiting: std::collections::VecDeque::new(),
+            waiting: VecDeque::new(),
             moving: false,
             ticks: 0,
         }
@@ -353,7 +355,7 @@ impl MetaState {
 
 /// Changes.
 impl MetaState {
-    fn change(&mut self, change: Change, reply: ChangeReply) {
+    fn change(&mut self, id: u128, change: Change, reply: ChangeReply) {
         let Some(leadership) = self.group.leadership() else {
             drop(reply.send(Err(ChangeFailure::NotLeader)));
             return;
@@ -362,12 +364,12 @@ impl MetaState {
         if !change.is_of_limits() {
             // Nodes wait for nothing, least of all for a change of the limits that waits for them.
             let group = Arc::clone(&self.group);
-            tokio::spawn(async move { drop(reply.send(propose(&group, Command::Change(change)).await)) });
+            tokio::spawn(async move { drop(reply.send(propose(&group, Command::Change(id, change)).await)) });
         } else if self.waiting.len() >= MAX_WAITING {
             let problem = format!("{MAX_WAITING} changes wait already");
             drop(reply.send(Err(ChangeFailure::Unavailable(problem))));
         } else {
-            self.waiting.push_back((change, reply));
+            self.waiting.push_back((id, change, reply));
             self.start_next();
         }
     }
@@ -381,11 +383,11 @@ impl MetaState {
         if self.changing {
             return;
         }
-        let Some((change, reply)) = self.waiting.pop_front() else { return };
+        let Some((id, change, reply)) = self.waiting.pop_front() else { return };
         self.changing = true;
         let (group, given, myself) = (Arc::clone(&self.group), Arc::clone(&self.given), self.myself.clone());
         tokio::spawn(async move {
-            let done = tokio::time::timeout(CHANGE_DEADLINE, make(&group, &given, change));
+            let done = tokio::time::timeout(CHANGE_DEADLINE, make(&group, &given, Command::Change(id, change)));
             let late =
                 || ChangeFailure::Unavailable(format!("it does not hold on every node within {CHANGE_DEADLINE:?}"));
             drop(reply.send(done.await.unwrap_or_else(|_| Err(late()))));
@@ -395,8 +397,8 @@ impl MetaState {
 }
 
 /// Commits a change of the limits to group 0, and waits until no node counts by what was before.
-async fn make(group: &Group<ClusterState>, given: &GivenLeases, change: Change) -> Result<Applied, ChangeFailure> {
-    let applied = propose(group, Command::Change(change)).await?;
+async fn make(group: &Group<ClusterState>, given: &GivenLeases, change: Command) -> Result<Applied, ChangeFailure> {
+    let applied = propose(group, change).await?;
     let version = group.state().read(|state| state.limits().version());
     given.wait_until_all_count_by(group, version).await;
     Ok(applied)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_limiter::{Limits, ShardId};
 use tollgate_transport::{Instance, PeerAddress};
@@ -61,6 +62,8 @@ pub(crate) enum SupervisorMsg {
     Replace,
     /// From a task of this actor: the group of a shard that is to be kept here is open, or cannot be.
     Opened(ShardId, Result<Arc<ShardGroup>, GroupStartError>),
+    /// From a task of this actor: the group of a shard that is kept elsewhere is closed.
+    Closed(ShardId),
     /// From the meta actor here or elsewhere: these nodes are to keep a shard that is led here. Answered when they do.
     Move(ShardId, BTreeSet<NodeId>, oneshot::Sender<Result<(), String>>),
     /// From the node: lead nothing that another can lead. Answered when that is so.
@@ -106,8 +109,9 @@ pub(crate) struct SupervisorState {
     handed_over: BTreeMap<ShardId, (LeaderId, Instant)>,
     /// Shards that nobody leads, since when, or since it was last told.
     leaderless: BTreeMap<ShardId, Instant>,
-    /// Groups that are being opened.
+    /// Groups that are being opened, and those that are being closed: one is not opened before it is closed.
     opening: BTreeSet<ShardId>,
+    closing: BTreeSet<ShardId>,
     /// Since when each other node has been alive without a break.
     alive_since: BTreeMap<NodeId, Instant>,
     /// The nodes that are alive, as they are told of.
@@ -125,9 +129,11 @@ pub(crate) struct SupervisorState {
 pub(crate) struct SupervisorActor;
 
 impl SupervisorActor {
-    pub(crate) async fn spawn(args: SupervisorArgs) -> Result<ActorRef<SupervisorMsg>, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn(None, Self, args).await?;
-        Ok(actor)
+    /// The actor, and its end.
+    pub(crate) async fn spawn(
+        args: SupervisorArgs,
+    ) -> Result<(ActorRef<SupervisorMsg>, JoinHandle<()>), ractor::SpawnErr> {
+        Actor::spawn(None, Self, args).await
     }
 }
 
@@ -151,6 +157,7 @@ impl Actor for SupervisorActor {
             handed_over: BTreeMap::new(),
             leaderless: BTreeMap::new(),
             opening: BTreeSet::new(),
+            closing: BTreeSet::new(),
             alive_since: BTreeMap::new(),
             hears: BTreeSet::new(),
             cut_since: BTreeMap::new(),
@@ -187,6 +194,10 @@ impl Actor for SupervisorActor {
             SupervisorMsg::Reshape(done) => state.ask_all(BucketMsg::Reshape, done),
             SupervisorMsg::Replace => state.replace().await?,
             SupervisorMsg::Opened(shard, opened) => state.opened(shard, opened).await?,
+            SupervisorMsg::Closed(shard) => {
+                state.closing.remove(&shard);
+                state.replace().await?;
+            }
             SupervisorMsg::Move(shard, replicas, reply) => state.move_shard(shard, replicas, reply),
             SupervisorMsg::Drain(done) => state.drain(done),
             SupervisorMsg::HandOver(done) => state.hand_over_all(done),
@@ -246,7 +257,8 @@ impl SupervisorState {
         }
         for shard in 0..view.placement.shards() {
             let is_ours = view.placement.replicas(shard).contains(&self.me());
-            if is_ours && !self.args.hosted.contains_key(&shard) && self.opening.insert(shard) {
+            let is_away = !self.args.hosted.contains_key(&shard) && !self.closing.contains(&shard);
+            if is_ours && is_away && self.opening.insert(shard) {
                 self.open(shard);
             }
         }
@@ -301,8 +313,13 @@ impl SupervisorState {
             }
             tracing::info!(shard, "the shard is kept elsewhere");
             self.publish_open();
-            let hosting = self.args.hosting.clone();
-            tokio::spawn(async move { hosting.close_shard(shard, &group).await });
+            self.closing.insert(shard);
+            let (hosting, myself) = (self.args.hosting.clone(), self.myself.clone());
+            tokio::spawn(async move {
+                hosting.close_shard(shard, &group).await;
+                drop(group);
+                drop(myself.cast(SupervisorMsg::Closed(shard)));
+            });
         }
     }
 

@@ -25,6 +25,17 @@ async fn a_bucket_actor_that_fails_is_started_anew_from_committed_state() {
 }
 
 #[tokio::test]
+async fn a_node_whose_supervisor_fails_says_so() {
+    let fixture = Fixture::start(vec![limit("slow", token_bucket(1, HOUR, 10))]).await;
+    let failed = async |within| tokio::time::timeout(within, fixture.node.failed()).await.is_ok();
+    assert!(!failed(Duration::from_millis(50)).await);
+    fixture.recorder.panic_at_restart.store(true, Ordering::SeqCst);
+    fixture.recorder.panic_next.store(true, Ordering::SeqCst);
+    assert!(fixture.acquire("a", 1).await.degraded, "nobody is left to decide");
+    assert!(failed(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
 async fn without_commits_each_limit_answers_as_it_says_and_comes_back_by_itself() {
     let says = [(OnUnavailable::Local, true), (OnUnavailable::Deny, false), (OnUnavailable::Allow, true)];
     let algorithms = [token_bucket(1, HOUR, 10), Algorithm::Concurrency { permits: 10, ttl_ns: HOUR }];

@@ -76,12 +76,15 @@ pub(crate) struct Recorder {
     pub(crate) proposed: AtomicU64,
     pub(crate) restarted: AtomicU64,
     pub(crate) panic_next: AtomicBool,
+    /// Who starts a failed actor anew fails, too.
+    pub(crate) panic_at_restart: AtomicBool,
 }
 
 impl Events for Recorder {
     fn on(&self, event: Event) {
         match event {
             Event::Proposed { .. } => drop(self.proposed.fetch_add(1, Ordering::SeqCst)),
+            Event::ActorRestarted { .. } if self.panic_at_restart.load(Ordering::SeqCst) => panic!("a planted failure"),
             Event::ActorRestarted { .. } => drop(self.restarted.fetch_add(1, Ordering::SeqCst)),
             Event::Deciding { .. } if self.panic_next.swap(false, Ordering::SeqCst) => panic!("a planted failure"),
             _ => {}

@@ -1,5 +1,8 @@
 //! Decisions on any node.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use std::collections::BTreeSet;
 
 use crate::cluster::Cluster;
@@ -63,6 +66,45 @@ async fn what_is_denied_is_charged_nowhere_however_many_ask_at_once() {
     }
 }
 
+#[tokio::test]
+async fn what_is_denied_is_charged_nowhere_while_shards_are_handed_over() {
+    let wide = limit("wide", token_bucket(10, HOUR, 1_000));
+    let narrow = limit("narrow", token_bucket(10, HOUR, 20));
+    let cluster = Cluster::start(3, vec![wide, narrow]).await;
+    cluster.until_led().await;
+    let done = AtomicBool::new(false);
+    let ask = async |user: &str| {
+        let mut allowed = 0;
+        let mut node = 0;
+        while !done.load(Ordering::Relaxed) {
+            node = node % 3 + 1;
+            let verdict = cluster.acquire(node, user, 1).await;
+            assert!(!verdict.degraded, "{user}: all nodes are there");
+            allowed += u64::from(verdict.allowed);
+        }
+        allowed
+    };
+    let hand_over = async {
+        for node in [1, 2, 3] {
+            for draining in [true, false] {
+                cluster.nodes[&1].set_draining(node, draining).await.expect("it can be told");
+                for _millisecond in 0..400 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    cluster.pass(SECOND / 1_000);
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let users: Vec<String> = (0..16).map(|user| format!("user{user}")).collect();
+    let (allowed, ()) = tokio::join!(futures::future::join_all(users.iter().map(|user| ask(user))), hand_over);
+    cluster.until_led().await;
+    for (user, allowed) in users.iter().zip(allowed) {
+        assert_eq!(allowed, 20, "{user}");
+        until_left(&cluster, user, [0, 980]).await;
+    }
+}
+
 async fn until_left(cluster: &Cluster, user: &str, expected: [u64; 2]) {
     let mut left = Vec::new();
     for _ in 0..500 {
@@ -71,7 +113,7 @@ async fn until_left(cluster: &Cluster, user: &str, expected: [u64; 2]) {
         if left == expected {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("{user}: left is {left:?} instead of {expected:?}");
 }

@@ -7,10 +7,12 @@ use crate::harness::{SECOND, limit, token_bucket};
 
 const HOUR: i64 = 3_600 * SECOND;
 
+/// Whether a node keeps some shard, or keeps none; neither while nobody says who keeps one of them.
 fn replicas_hold(cluster: &Cluster, node: NodeId, holds: bool) -> bool {
     let asked = cluster.nodes.values().next().expect("a node runs");
     let shards = asked.cluster_status().shards;
-    shards.iter().any(|shard| shard.replicas.contains(&node)) == holds
+    let is_known = shards.iter().all(|shard| shard.leader.is_some());
+    is_known && shards.iter().any(|shard| shard.replicas.contains(&node)) == holds
 }
 
 #[tokio::test]

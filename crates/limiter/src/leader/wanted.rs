@@ -11,6 +11,9 @@ const MOST_TRIMS: usize = 4_096;
 /// So many ceilings to trim are worth an entry of their own. Fewer wait for the next.
 const TRIMS_WORTH_AN_ENTRY: usize = 1_024;
 
+/// The most buckets for which one entry asks for more: with 64 slices each it is 12 MB, below the largest frame between nodes.
+const MOST_BUCKETS: usize = 4_096;
+
 /// Collected until the entry that is in flight has committed.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -26,6 +29,8 @@ pub(super) struct Wanted {
     pending_permits: BTreeMap<(LimitId, Key), u64>,
     /// The part of `pending_permits` that is in flight.
     permits_in_flight: Vec<(LimitId, Key, u64)>,
+    /// Where the next entry begins, if it cannot hold all.
+    take_next: (LimitId, Key),
     /// Buckets for which a grant is in flight, in their order.
     buckets_in_flight: Vec<(LimitId, Key)>,
     /// Buckets of which a reset is in flight.
@@ -68,6 +73,7 @@ impl Wanted {
             grants: Grants::default(),
             pending_permits: BTreeMap::new(),
             permits_in_flight: Vec::new(),
+            take_next: (LimitId::default(), Key::from_bits(0)),
             buckets_in_flight: Vec::new(),
             resets_in_flight: Vec::new(),
             releases_in_flight: Vec::new(),
@@ -171,13 +177,21 @@ impl Wanted {
         grants
     }
 
-    /// Takes the buckets that need a grant, in the order of their keys. Nothing is in flight: what was taken before has committed,
-    /// or was not proposed because none of it was due.
+    /// Takes the buckets that need a grant. Nothing is in flight: what was taken before has committed, or was not proposed because
+    /// none of it was due. Where it is too much for one entry, the next begins where this one ends, with what is asked for anew by
+    /// then.
     pub(super) fn take_buckets(&mut self) -> impl Iterator<Item = (LimitId, Key, Want)> + use<> {
         self.new_buckets_in_flight = std::mem::take(&mut self.new_buckets);
-        self.buckets_in_flight.clear();
-        self.buckets_in_flight.extend(self.buckets.keys());
-        std::mem::take(&mut self.buckets).into_iter().map(|((limit, key), want)| (limit, key, want))
+        let mut earlier = std::mem::take(&mut self.buckets);
+        let later = if earlier.len() > MOST_BUCKETS { earlier.split_off(&self.take_next) } else { BTreeMap::new() };
+        let mut taken: Vec<_> = later.into_iter().chain(earlier).collect();
+        if let Some((next, _)) = taken.get(MOST_BUCKETS) {
+            self.take_next = *next;
+            taken.truncate(MOST_BUCKETS);
+        }
+        self.buckets_in_flight = taken.iter().map(|(bucket, _)| *bucket).collect();
+        self.buckets_in_flight.sort_unstable();
+        taken.into_iter().map(|((limit, key), want)| (limit, key, want))
     }
 
     /// Takes the buckets whose ceilings are to be trimmed, if there is an entry for them to go with or enough for one. A bucket

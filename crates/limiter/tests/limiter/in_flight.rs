@@ -1,7 +1,7 @@
 //! What may happen to a bucket between a proposal and its commit.
 
 use tollgate_limiter::{
-    Algorithm, Applied, Ask, Consistency, Decision, Leader, LimitId, Pace, Quota, Refusal, Standing,
+    Algorithm, Applied, Ask, Consistency, Decision, Key, Leader, LimitId, Pace, Quota, Refusal, Standing,
 };
 
 use crate::cluster::{Cluster, key};
@@ -131,4 +131,16 @@ fn a_bucket_whose_ceiling_is_being_trimmed_spends_nothing_by_the_old_one() {
         assert_eq!(leader.give_back(&shard.state, shard.now, &receipt, 1), 1);
         assert_eq!(leader.decide(&shard.state, later, &ask(key(0)), None), Decision::Wait(None));
     });
+}
+
+#[test]
+fn one_entry_asks_for_4096_buckets_and_the_others_have_their_turn_with_the_next() {
+    let mut shard = Shard::of(hourly(), at(SECOND));
+    let mut waiting: Vec<_> = (1..=10_000).map(Key::from_bits).collect();
+    for left in [5_904, 1_808, 0] {
+        waiting.iter().for_each(|key| assert_eq!(decide(&mut shard, &ask(*key)), Decision::Wait(None)));
+        assert!(shard.commit());
+        waiting.retain(|key| shard.leader.decide(&shard.state, shard.now, &ask(*key), None) == Decision::Wait(None));
+        assert_eq!(waiting.len(), left);
+    }
 }
