@@ -180,8 +180,8 @@ impl Node {
     /// Data that cannot be read, settings that do not fit the data or the other nodes, a disk that takes no writes.
     pub async fn start(options: NodeOptions, environment: Environment, link: Link) -> Result<Arc<Self>, StartError> {
         let me = options.identity.node;
-        let reception = Arc::new(Reception::new(options.identity.cluster.is_some()));
         let run = environment.entropy.bits() as u64;
+        let reception = Arc::new(Reception::new(run, options.identity.cluster.is_some()));
         let peers = Arc::new(Peers::start(me, run, link.transport, link.inbound, Arc::clone(&reception)));
         let snapshots = Arc::new(Semaphore::new(1));
         let heartbeats = Arc::new(Heartbeats::new(Arc::clone(&peers)));

@@ -1,5 +1,6 @@
 //! What waits to be sent to another node: requests for buckets that it leads, and answers to its own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,15 +13,18 @@ use tollgate_limiter::ShardId;
 
 use crate::actors::PeerMsg;
 use crate::inbox::{Admission, Answer, Overloaded, Reply, SettleFailure, Unavailable, Work};
-use crate::messages::{Answered, RemoteAnswer, Task};
+use crate::messages::{Answered, Mail, RemoteAnswer, RemoteAsk, Task};
 
 /// The most requests that wait for answers of one node. Beyond it a request is refused at once.
 const MAX_UNDER_WAY: usize = 65_536;
 
 /// The queue to one other node. All that waits goes as one message.
-#[derive(Default)]
 pub(crate) struct Outbox {
+    /// Of this run of the node: an answer to an earlier one is nobody's.
+    run: u64,
     waiting: Mutex<Outgoing>,
+    /// Requests that were sent and wait for an answer, by their number.
+    sent: Mutex<BTreeMap<u64, (Awaited, Instant)>>,
     actor: ArcSwapOption<ActorRef<PeerMsg>>,
     under_way: Admission,
     /// Numbers of mails and of requests. Kept here, because an actor that is started anew must not use them again.
@@ -84,6 +88,19 @@ impl Outgoing {
 }
 
 impl Outbox {
+    /// The queue of this run of the node.
+    pub(crate) fn new(run: u64) -> Self {
+        Self {
+            run,
+            waiting: Mutex::default(),
+            sent: Mutex::default(),
+            actor: ArcSwapOption::empty(),
+            under_way: Admission::default(),
+            mails: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+        }
+    }
+
     /// Asks the node for something and returns where its answer will be, at the latest after `within`.
     pub(crate) fn ask<T>(
         &self,
@@ -109,24 +126,52 @@ impl Outbox {
         }
     }
 
-    /// The actor that sends what is here.
-    pub(crate) fn actor(&self) -> Option<Arc<ActorRef<PeerMsg>>> {
-        self.actor.load_full()
+    /// Takes all that waits to be sent, in mails of at most so many requests and answers each.
+    pub(crate) fn take(&self, most: usize) -> Vec<Mail> {
+        let Outgoing { asks, answers } = std::mem::take(&mut *self.waiting());
+        let (mut asks, mut answers) = (asks.into_iter().peekable(), answers.into_iter().peekable());
+        let mut sent = self.sent();
+        let mut mails = Vec::new();
+        while asks.peek().is_some() || answers.peek().is_some() {
+            let asks = asks.by_ref().take(most).map(|Forward { shard, task, awaited }| {
+                let number = self.requests.fetch_add(1, Ordering::Relaxed);
+                if let Some(awaited) = awaited {
+                    sent.insert(number, awaited);
+                }
+                RemoteAsk { number, shard, task }
+            });
+            let asks = asks.collect();
+            let answers = answers.by_ref().take(most).collect();
+            // The first is number 1.
+            let sequence = self.mails.fetch_add(1, Ordering::Relaxed) + 1;
+            mails.push(Mail { run: self.run, sequence, asks, answers });
+        }
+        mails
     }
 
-    /// The number of the next mail; the first is 1.
-    pub(crate) fn next_mail(&self) -> u64 {
-        self.mails.fetch_add(1, Ordering::Relaxed) + 1
+    /// Hands the node's answers to those who wait for them.
+    pub(crate) fn answered(&self, answers: Vec<RemoteAnswer>) {
+        let mut sent = self.sent();
+        let ours = answers.into_iter().filter(|answer| answer.run == self.run);
+        let awaited = ours.filter_map(|RemoteAnswer { number, answer, .. }| Some((sent.remove(&number)?.0, answer)));
+        awaited.for_each(|(awaited, answer)| awaited.answer(answer));
     }
 
-    /// The number of the next request.
-    pub(crate) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed)
+    /// Gives up what has been waited for until now; returns whether something is waited for still.
+    pub(crate) fn give_up(&self, now: Instant) -> bool {
+        let mut sent = self.sent();
+        sent.extract_if(.., |_, (_, until)| *until <= now).for_each(|(_, (awaited, _))| awaited.give_up());
+        !sent.is_empty()
     }
 
-    /// Takes all that waits.
-    pub(crate) fn take(&self) -> Outgoing {
-        std::mem::take(&mut *self.waiting())
+    /// Whether an answer of the node is waited for.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.sent().is_empty()
+    }
+
+    /// Gives up all that is waited for.
+    pub(crate) fn give_all_up(&self) {
+        std::mem::take(&mut *self.sent()).into_values().for_each(|(awaited, _)| awaited.give_up());
     }
 
     fn push(&self, shard: ShardId, work: Work, within: Duration) {
@@ -149,6 +194,10 @@ impl Outbox {
             // An actor that just ended leaves what waits here to the next one.
             drop(actor.cast(PeerMsg::Flush));
         }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, BTreeMap<u64, (Awaited, Instant)>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Outgoing> {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tollgate_limiter::{Key, LimitId, ShardId};
 use tollgate_transport::Handler;
 
-use crate::actors::{MetaMsg, PeerMsg, SupervisorMsg};
+use crate::actors::{MetaMsg, SupervisorMsg};
 use crate::codec::{decode, encode};
 use crate::consensus::{AppendEntries, HeartbeatAnswer, NodeId, RaftRefusal, RaftRequest};
 use crate::denials::Denials;
@@ -37,6 +37,8 @@ pub(crate) trait Endpoint: Send + Sync {
 
 /// Where everything is that other nodes may ask for. It fills up while the node starts.
 pub(crate) struct Reception {
+    /// Tells this run of the node from all others.
+    run: u64,
     /// The node took part in a cluster before it was started.
     is_known: bool,
     groups: Mutex<BTreeMap<u32, Arc<dyn Endpoint>>>,
@@ -56,9 +58,10 @@ pub(crate) struct Counter {
 }
 
 impl Reception {
-    /// `is_known`: the node took part in a cluster before it was started.
-    pub(crate) fn new(is_known: bool) -> Self {
+    /// `run` tells this run of the node from all others; `is_known`: the node took part in a cluster before it was started.
+    pub(crate) fn new(run: u64, is_known: bool) -> Self {
         Self {
+            run,
             is_known,
             groups: Mutex::default(),
             outboxes: Mutex::default(),
@@ -92,7 +95,7 @@ impl Reception {
 
     /// The queue to a node.
     pub(crate) fn outbox(&self, node: NodeId) -> Arc<Outbox> {
-        Arc::clone(locked(&self.outboxes).entry(node).or_default())
+        Arc::clone(locked(&self.outboxes).entry(node).or_insert_with(|| Arc::new(Outbox::new(self.run))))
     }
 
     /// Answers a request of another node, encoded.
@@ -158,11 +161,7 @@ impl Reception {
             return;
         }
         let outbox = self.outbox(from);
-        if !answers.is_empty()
-            && let Some(actor) = outbox.actor()
-        {
-            drop(actor.cast(PeerMsg::Answers(answers)));
-        }
+        outbox.answered(answers);
         for RemoteAsk { number, shard, task } in asks {
             let address = ReturnAddress { outbox: Arc::clone(&outbox), run, number };
             match self.counter.get().and_then(|counter| counter.inboxes.get(shard as usize)) {

@@ -29,8 +29,9 @@ pub struct Receipt {
 pub enum SpentAt {
     /// An interval of the virtual time axis, that ended here.
     Interval {
-        /// Its end, if nothing had ever been given back to the bucket.
-        end: ShardTime,
+        /// Its end in nanoseconds of shard time, if nothing had ever been given back to the bucket. What was given back adds up, so
+        /// this may lie beyond all time.
+        end: i128,
     },
     /// A slice of a window, that begins here.
     Slice {

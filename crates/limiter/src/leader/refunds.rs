@@ -18,41 +18,45 @@ pub(super) struct Refunds {
     moved: Table<Moved>,
 }
 
+/// Of one bucket. In a bucket that is always in use nothing of it may ever be forgotten, and what is given back adds up: a month's burst
+/// that is reserved and given back some thousand times is more than 64 bits of nanoseconds.
 #[derive(Clone, Debug, Default)]
 struct Moved {
     /// What was given back, the earliest first.
     runs: Vec<Run>,
     /// The latest end, as receipts name it, of what was spent before the last refund.
-    until: ShardTime,
+    until: i128,
 }
 
 /// Refunds of intervals that lie one behind the other, as receipts name them. Of what ended within, nobody has a receipt any more.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    start: ShardTime,
+    start: i128,
     /// The end of the first interval.
-    first_end: ShardTime,
-    end: ShardTime,
-    back_ns: i64,
+    first_end: i128,
+    end: i128,
+    back_ns: i128,
 }
 
 impl Refunds {
     /// The end of what is spent now as its receipt names it.
-    pub(super) fn end_in_receipt(&self, key: Key, end: ShardTime) -> ShardTime {
-        end.plus(self.moved.get(key).map_or(0, Moved::back_ns))
+    pub(super) fn end_in_receipt(&self, key: Key, end: ShardTime) -> i128 {
+        i128::from(end.nanos()) + self.moved.get(key).map_or(0, Moved::back_ns)
     }
 
     /// Where the interval ends by now whose receipt names `end`.
-    pub(super) fn end_now(&self, key: Key, end: ShardTime) -> ShardTime {
-        end.plus(-self.moved.get(key).map_or(0, |moved| moved.back_ns_before(end)))
+    pub(super) fn end_now(&self, key: Key, end: i128) -> ShardTime {
+        let now = end.saturating_sub(self.moved.get(key).map_or(0, |moved| moved.back_ns_before(end)));
+        // One beyond all time is of no receipt that was given.
+        i64::try_from(now).map_or(ShardTime::MIN, ShardTime::from_nanos)
     }
 
     /// The bucket's arrival goes back from `arrival` by `back_ns`, of the interval whose receipt names `end`.
-    pub(super) fn note(&mut self, key: Key, end: ShardTime, arrival: ShardTime, back_ns: i64) {
+    pub(super) fn note(&mut self, key: Key, end: i128, arrival: ShardTime, back_ns: i64) {
         let latest = self.end_in_receipt(key, arrival);
         let moved = self.moved.get_or_insert_with(key, Moved::default);
         moved.until = moved.until.max(latest);
-        moved.insert(end, back_ns);
+        moved.insert(end, i128::from(back_ns));
     }
 
     /// The bucket is whole: receipts from before count for nothing.
@@ -62,23 +66,24 @@ impl Refunds {
 
     /// Looks at about `keys` buckets and forgets those of which every receipt names an end that has passed.
     pub(super) fn forget(&mut self, now: ShardTime, keys: usize, arrival: impl Fn(Key) -> ShardTime) {
-        self.moved.sweep(keys, |key, moved| moved.until.max(arrival(key).plus(moved.back_ns())) <= now);
+        let latest = |key, moved: &Moved| moved.until.max(i128::from(arrival(key).nanos()) + moved.back_ns());
+        self.moved.sweep(keys, |key, moved| latest(key, moved) <= i128::from(now.nanos()));
     }
 }
 
 impl Moved {
     /// All that was given back.
-    fn back_ns(&self) -> i64 {
+    fn back_ns(&self) -> i128 {
         sum(self.runs.iter())
     }
 
     /// What was given back of intervals that ended before `end`.
-    fn back_ns_before(&self, end: ShardTime) -> i64 {
+    fn back_ns_before(&self, end: i128) -> i128 {
         sum(self.runs.iter().take_while(|run| run.first_end < end))
     }
 
-    fn insert(&mut self, end: ShardTime, back_ns: i64) {
-        let run = Run { start: end.plus(-back_ns), first_end: end, end, back_ns };
+    fn insert(&mut self, end: i128, back_ns: i128) {
+        let run = Run { start: end.saturating_sub(back_ns), first_end: end, end, back_ns };
         let place = self.runs.partition_point(|other| other.first_end <= end);
         self.runs.insert(place, run);
         self.join(place);
@@ -101,12 +106,12 @@ impl Moved {
         let next = self.runs.remove(place + 1);
         let run = &mut self.runs[place];
         run.end = run.end.max(next.end);
-        run.back_ns = run.back_ns.saturating_add(next.back_ns);
+        run.back_ns += next.back_ns;
     }
 }
 
-fn sum<'a>(runs: impl Iterator<Item = &'a Run>) -> i64 {
-    runs.fold(0, |sum, run| sum.saturating_add(run.back_ns))
+fn sum<'a>(runs: impl Iterator<Item = &'a Run>) -> i128 {
+    runs.map(|run| run.back_ns).sum()
 }
 
 #[cfg(test)]
@@ -118,12 +123,12 @@ mod tests {
         let (mut refunds, key) = (Refunds::default(), Key::from_bits(1));
         let at = ShardTime::from_nanos;
         // Intervals that end at 10, 20 and 30; the one in the middle is given back.
-        refunds.note(key, at(20), at(30), 10);
-        let now = [10, 20, 30].map(|end| refunds.end_now(key, at(end)).nanos());
+        refunds.note(key, 20, at(30), 10);
+        let now = [10, 20, 30].map(|end| refunds.end_now(key, end).nanos());
         assert_eq!(now, [10, 20, 20]);
-        assert_eq!(refunds.end_in_receipt(key, at(30)).nanos(), 40, "what is spent next");
-        refunds.note(key, at(10), at(20), 10);
-        let now = [10, 30, 40].map(|end| refunds.end_now(key, at(end)).nanos());
+        assert_eq!(refunds.end_in_receipt(key, at(30)), 40, "what is spent next");
+        refunds.note(key, 10, at(20), 10);
+        let now = [10, 30, 40].map(|end| refunds.end_now(key, end).nanos());
         assert_eq!(now, [10, 10, 20]);
     }
 
@@ -132,13 +137,13 @@ mod tests {
         let (mut refunds, key) = (Refunds::default(), Key::from_bits(1));
         let at = ShardTime::from_nanos;
         for number in 1..=100 {
-            refunds.note(key, at(number * 20), at(10_000), 10);
+            refunds.note(key, i128::from(number * 20), at(10_000), 10);
         }
         for end in (10..=2_010).step_by(20) {
             let exact = end - 10 * ((end - 1) / 20).min(100);
-            assert!(refunds.end_now(key, at(end)).nanos() <= exact, "{end}");
+            assert!(refunds.end_now(key, end.into()).nanos() <= exact, "{end}");
         }
-        assert_eq!(refunds.end_in_receipt(key, at(0)).nanos(), 1_000);
+        assert_eq!(refunds.end_in_receipt(key, at(0)), 1_000);
     }
 
     #[test]
@@ -150,9 +155,9 @@ mod tests {
         for order in orders {
             let mut refunds = Refunds::default();
             for number in order {
-                refunds.note(key, at(number * 10), at(1_000), 10);
+                refunds.note(key, i128::from(number * 10), at(1_000), 10);
             }
-            let now = [10, 1_000].map(|end| refunds.end_now(key, at(end)).nanos());
+            let now = [10, 1_000].map(|end| refunds.end_now(key, end).nanos());
             assert_eq!(now, [10, 20], "what lies before them, and behind");
         }
     }

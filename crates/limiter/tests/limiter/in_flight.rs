@@ -144,3 +144,18 @@ fn one_entry_asks_for_4096_buckets_and_the_others_have_their_turn_with_the_next(
         assert_eq!(waiting.len(), left);
     }
 }
+
+#[test]
+fn what_is_taken_and_given_back_without_end_leaves_a_bucket_as_it_was() {
+    let day = Pace::new(1, 86_400 * SECOND, 30_000).expect("a legal pace");
+    let mut shard = Shard::of(Algorithm::TokenBucket(day), at(SECOND));
+    assert!(shard.acquire(key(0), 100).is_ok());
+    for round in 0..2_000 {
+        let (Decision::Admitted(standing, receipt), _) = shard.decide(Ask { cost: 500, ..ask(key(0)) }) else {
+            panic!("round {round}: there are units enough")
+        };
+        assert_eq!(standing.remaining, 29_400, "round {round}");
+        shard.leader.give_back(&shard.state, shard.now, &receipt, 500);
+    }
+    assert_eq!(shard.peek(key(0)).remaining, 29_900);
+}
