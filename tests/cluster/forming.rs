@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::{Cluster, HEALED, READY, list, places};
+use crate::cluster::{Cluster, HEALED, Place, READY, list, places};
 use crate::load::put_limits;
 use crate::wait::until;
 
@@ -38,15 +38,20 @@ async fn two_of_three_form_a_cluster_and_the_third_takes_part_later() {
     eprintln!("it leads some after {led:?}");
 }
 
-/// A node whose arguments do not fit a running cluster is refused with a message that holds `words`, and the cluster goes on.
-async fn check_refused(arguments: impl Fn(&str, &str) -> (String, String), words: &[&str]) {
+fn words(options: &str, value: &str) -> Vec<String> {
+    options.split(' ').chain([value]).map(str::to_owned).collect()
+}
+
+/// A node whose arguments do not fit a running cluster is refused with a message that holds `words`, and the cluster goes on. The
+/// arguments are made of where the three nodes are, and where the new one would be.
+async fn check_refused(arguments: impl Fn(&[Place], &str) -> Vec<String>, words: &[&str]) {
     let places = places(4);
     let (three, fourth) = places.split_at(3);
     let mut cluster = Cluster::at(three).await;
     cluster.start_all().await;
     put_limits(&cluster).await;
-    let (number, nodes) = arguments(&list(three), &fourth[0].peer);
-    let stranger = cluster.add(&fourth[0], &["--node", &number, "--nodes", &nodes]);
+    let arguments = arguments(three, &fourth[0].peer);
+    let stranger = cluster.add(&fourth[0], &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     cluster.start(stranger);
     let code = cluster.ended(stranger, READY).await;
     let log = cluster.log(stranger);
@@ -58,16 +63,19 @@ async fn check_refused(arguments: impl Fn(&str, &str) -> (String, String), words
 
 #[tokio::test]
 async fn a_second_node_of_one_number_is_refused_and_the_others_go_on() {
-    check_refused(|three, _| ("2".to_owned(), three.to_owned()), &["number"]).await;
+    check_refused(|three, _| words("--node 2 --nodes", &list(three)), &["number"]).await;
 }
 
 #[tokio::test]
 async fn a_node_with_another_list_is_refused_and_the_others_go_on() {
-    let other_list = |three: &str, fourth: &str| {
-        let two: Vec<_> = three.split(',').take(2).collect();
-        ("4".to_owned(), format!("{},4={fourth}", two.join(",")))
-    };
+    let other_list =
+        |three: &[Place], fourth: &str| words("--node 4 --nodes", &format!("{},4={fourth}", list(&three[..2])));
     check_refused(other_list, &["cluster.nodes"]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_would_join_the_node_of_its_own_number_is_refused() {
+    check_refused(|three, _| words("--node 1 --join", &three[0].peer), &["number", "cluster.node"]).await;
 }
 
 #[tokio::test]

@@ -42,6 +42,9 @@ async fn a_node_joins_another_drains_and_leaves_and_no_token_is_lost() {
     let removed = cluster.call(3, Method::DELETE, "/v1/cluster/nodes/2", Value::Null).await;
     assert_eq!(removed.status, 202, "{removed:?}");
     assert_eq!(cluster.ended(2, MOVED).await, Some(0), "{}", cluster.log(2));
+    cluster.start(2);
+    assert!(cluster.ended(2, MOVED).await.is_some_and(|code| code != 0), "its data is of no more use");
+    assert!(cluster.log(2).contains("node 2 was removed from its cluster"), "{}", cluster.log(2));
     let status = cluster.get(1, "/v1/cluster").await.body;
     let numbers: Vec<_> = status["nodes"].as_array().expect("a list").iter().map(|node| node["id"].clone()).collect();
     assert_eq!(numbers, [1, 3, 4], "{status}");

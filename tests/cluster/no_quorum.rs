@@ -16,7 +16,7 @@ const DECIDED: Duration = Duration::from_millis(600);
 const BURST: u64 = 30;
 
 async fn put_limit(cluster: &Cluster, policy: &str) {
-    let limit = json!({"match": {"endpoint": policy}, "by": ["user"], "rate": 1, "per": "1h", "burst_limit": BURST,
+    let limit = json!({"match": {"endpoint": [policy, "both"]}, "by": ["user"], "rate": 1, "per": "1h", "burst_limit": BURST,
         "on_unavailable": policy});
     cluster.put_limit(1, policy, limit).await;
 }
@@ -61,7 +61,15 @@ async fn without_a_quorum_each_limit_decides_as_it_says() {
         degraded
     };
     until("every shard is without a quorum", HEALED, all_are_degraded).await;
-    assert_eq!(admitted_degraded(&cluster, "local").await, BURST / 3, "the node's share");
+    for _ in 0..40 {
+        let both = ask(&cluster, "both", "new").await;
+        assert_eq!((both.status, &both.body["degraded"]), (429, &json!(true)), "{both:?}");
+    }
+    assert_eq!(
+        admitted_degraded(&cluster, "local").await,
+        BURST / 3,
+        "the node's share, of which what was denied takes nothing"
+    );
     assert_eq!(admitted_degraded(&cluster, "deny").await, 0);
     assert_eq!(admitted_degraded(&cluster, "allow").await, 40);
     cluster.start(1);

@@ -1,10 +1,14 @@
 //! Reserve on one node, settle on another.
 
-use reqwest::Method;
+use std::time::Duration;
+
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, HEALED};
-use crate::harness::Answer;
+use crate::harness::{Answer, call};
 use crate::load::put_limits;
 use crate::wait::until;
 
@@ -22,6 +26,45 @@ async fn reserve(cluster: &Cluster, node: usize, user: &str) -> Value {
 
 async fn settle(cluster: &Cluster, node: usize, reservation: &Value) -> Answer {
     cluster.post(node, "/v1/settle", json!({"reservation": reservation, "actual": 3})).await
+}
+
+#[tokio::test]
+async fn who_queues_at_a_leader_that_dies_is_answered_by_the_next() {
+    let mut cluster = Cluster::of_three().await;
+    put_limits(&cluster).await;
+    let limit = json!({"match": {"endpoint": "queued"}, "by": ["user"], "rate": 1, "per": "4s", "burst_limit": 1});
+    cluster.put_limit(1, "queued", limit).await;
+    cluster.exact().await;
+    let dies = cluster.busiest().await;
+    let asked = dies % 3 + 1;
+    let leader_of = async |user: &str| {
+        let answer = cluster.acquire(asked, "queued", user).await;
+        let shard = answer.body["limits"][0]["shard"].as_u64().expect("an answer names its shard");
+        cluster.get(asked, "/v1/cluster").await.body["shards"][shard as usize]["leader"].clone()
+    };
+    let mut users = Vec::new();
+    for user in 0..24 {
+        let user = user.to_string();
+        if leader_of(&user).await == json!(dies) {
+            users.push(user);
+        }
+    }
+    assert!(!users.is_empty(), "the busiest node leads some of 24");
+    let urls = cluster.urls();
+    let mut queueing = JoinSet::new();
+    for user in users {
+        let url = format!("{}/v1/acquire", urls[asked - 1]);
+        let body = json!({"endpoint": "queued", "labels": {"user": user}, "wait_ms": 25_000}).to_string();
+        queueing.spawn(async move { call(&Client::new(), Method::POST, url, body).await });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.kill(dies);
+    let killed = Instant::now();
+    while let Some(answer) = queueing.join_next().await {
+        let answer = answer.expect("a client does not fail").expect("it is answered");
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+        assert!(killed.elapsed() < HEALED, "answered {:?} after the leader died: {answer:?}", killed.elapsed());
+    }
 }
 
 #[tokio::test]

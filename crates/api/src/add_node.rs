@@ -1,5 +1,7 @@
 //! Telling a cluster of a node that is to come.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,8 +30,11 @@ impl AddNodeRequest {
             return Err(FieldError::new("id", "must be at least 1"));
         }
         match port_of_address(&self.peer) {
-            Some(1..) => Ok(()),
             Some(0) => Err(FieldError::new("peer", "must have a port other than 0")),
+            Some(_) if self.peer.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified()) => {
+                Err(FieldError::new("peer", "must be where the other nodes reach it, which is no address of this kind"))
+            }
+            Some(_) => Ok(()),
             None => Err(FieldError::new("peer", "must be an address such as `127.0.0.1:9101` or `host:9101`")),
         }
     }

@@ -14,6 +14,7 @@ mod table;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 use tollgate_api::{AddNodeRequest, SettleRequest};
@@ -25,9 +26,9 @@ pub use arguments::{
 pub use failure::Failure;
 pub use outcome::{Outcome, Verdict};
 
-use crate::Client;
 use crate::call::Call;
 use crate::reply::Reply;
+use crate::{Client, Options};
 
 /// The commands that speak to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -77,6 +78,9 @@ pub async fn run(command: Command, connection: &Connection) -> ExitCode {
     }
 }
 
+/// How long a command may take: a change waits up to 15 s for a node that is silent, and then the answer says so.
+const DEADLINE: Duration = Duration::from_secs(20);
+
 /// Carries out `command` and returns what is to be printed; `is_terminal` adds rules to tables.
 pub async fn execute(command: &Command, connection: &Connection, is_terminal: bool) -> Outcome {
     let reply = match send(command, connection).await {
@@ -88,7 +92,7 @@ pub async fn execute(command: &Command, connection: &Connection, is_terminal: bo
 }
 
 async fn send(command: &Command, connection: &Connection) -> Result<Reply, Failure> {
-    let client = Client::new(&connection.url)?;
+    let client = Client::with_options(&connection.url, Options { deadline: DEADLINE, ..Options::default() })?;
     let call = command.to_call()?;
     Ok(client.send(&call).await?)
 }

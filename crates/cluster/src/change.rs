@@ -20,6 +20,12 @@ pub enum ChangeError {
     /// A node of this number has other data.
     #[error("a node of this number has other data")]
     OtherData,
+    /// Another node has this address.
+    #[error("another node has this address")]
+    AddressTaken,
+    /// The node has said itself that it is elsewhere.
+    #[error("the node is in the cluster already, at another address, which it says itself when it is started")]
+    ElsewhereAlready,
     /// No other node serves.
     #[error("no other node serves: the last one cannot leave")]
     LastNode,
@@ -37,6 +43,8 @@ pub(crate) fn checked(applied: Applied) -> Result<Applied, ChangeError> {
         Applied::UnknownNode => Err(ChangeError::UnknownNode),
         Applied::TooManyNodes => Err(ChangeError::TooManyNodes),
         Applied::OtherData => Err(ChangeError::OtherData),
+        Applied::AddressTaken => Err(ChangeError::AddressTaken),
+        Applied::ElsewhereAlready => Err(ChangeError::ElsewhereAlready),
         Applied::LastNode => Err(ChangeError::LastNode),
     }
 }

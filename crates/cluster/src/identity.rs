@@ -18,6 +18,8 @@ pub struct NodeIdentity {
     pub instance: u128,
     /// The cluster that it takes part in; `None` until it does.
     pub cluster: Option<u128>,
+    /// It was removed from that cluster.
+    pub left: bool,
 }
 
 /// Why a node does not know who it is.
@@ -33,6 +35,9 @@ pub enum IdentityError {
         /// Who asks.
         asked: NodeId,
     },
+    /// The node was removed from its cluster.
+    #[error("node {0} was removed from its cluster: start it with an empty directory and --join to add it anew")]
+    Left(NodeId),
     /// It cannot be read or written.
     #[error("who this node is cannot be read or written: {0}")]
     Storage(String),
@@ -44,18 +49,18 @@ impl NodeIdentity {
     /// Who the data says the node is. New data becomes that of `node`.
     ///
     /// # Errors
-    /// Data of another node; a disk that fails.
+    /// Data of another node, or of one that was removed from its cluster; a disk that fails.
     pub async fn of_data(storage: &dyn Storage, node: NodeId, entropy: &dyn Entropy) -> Result<Self, IdentityError> {
         let Some(bytes) = storage.metadata(KEY.0, KEY.1) else {
-            let identity = Self { node, instance: entropy.bits(), cluster: None };
+            let identity = Self { node, instance: entropy.bits(), cluster: None, left: false };
             identity.save(storage).await?;
             return Ok(identity);
         };
         let identity: Self = decode(&bytes).map_err(|error| IdentityError::Storage(error.to_string()))?;
-        if identity.node == node {
-            Ok(identity)
-        } else {
-            Err(IdentityError::OtherNode { found: identity.node, asked: node })
+        match identity {
+            Self { node: found, .. } if found != node => Err(IdentityError::OtherNode { found, asked: node }),
+            Self { left: true, .. } => Err(IdentityError::Left(node)),
+            identity => Ok(identity),
         }
     }
 

@@ -116,6 +116,10 @@ pub(crate) enum Applied {
     TooManyNodes,
     /// A node of this number has other data.
     OtherData,
+    /// Another node has this address.
+    AddressTaken,
+    /// The node has said itself that it is elsewhere.
+    ElsewhereAlready,
     /// No other node serves.
     LastNode,
 }
@@ -152,6 +156,11 @@ impl ClusterState {
     /// The limits that hold.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Whether this change is among the latest that were made.
+    pub(crate) fn has_made(&self, id: u128) -> bool {
+        self.made.iter().rev().any(|(made, _)| *made == id)
     }
 
     fn apply(&mut self, command: &Command) -> Applied {
@@ -214,10 +223,14 @@ impl ClusterState {
 
     /// One that has introduced itself is where it said.
     fn add_node(&mut self, node: NodeId, peer: &str) -> Applied {
+        if self.nodes.iter().any(|(other, member)| *other != node && member.peer == peer) {
+            return Applied::AddressTaken;
+        }
         if let Some(member) = self.nodes.get_mut(&node) {
-            if member.instance.is_none() {
-                member.peer = peer.to_owned();
+            if member.instance.is_some() && member.peer != peer {
+                return Applied::ElsewhereAlready;
             }
+            member.peer = peer.to_owned();
             return Applied::Done;
         }
         if self.nodes.len() >= MAX_NODES {
@@ -459,7 +472,9 @@ mod tests {
         assert_eq!(state.apply(&add("right:1")), Applied::Done);
         assert_eq!(peer(&state), "right:1");
         state.apply(&introduce(2, 20));
-        state.apply(&add("wrong:1"));
+        assert_eq!(state.apply(&add("wrong:1")), Applied::ElsewhereAlready);
+        assert_eq!(state.apply(&add("host2:9101")), Applied::Done);
+        assert_eq!(state.apply(&add("host1:9101")), Applied::AddressTaken);
         assert_eq!(peer(&state), "host2:9101");
     }
 

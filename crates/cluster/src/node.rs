@@ -59,6 +59,9 @@ const SUCCESSION_DEADLINE: Duration = Duration::from_secs(2);
 const LEADER_DEADLINE: Duration = Duration::from_secs(5);
 const LEADER_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long a change that is made may take to be known here.
+const KNOWN_DEADLINE: Duration = Duration::from_millis(500);
+
 /// How long another node may take to forget a denial.
 const UNDENY_DEADLINE: Duration = Duration::from_millis(200);
 
@@ -167,6 +170,7 @@ pub struct Node {
     failed: watch::Receiver<bool>,
     file_applied: AtomicBool,
     _heartbeat: Heartbeat,
+    own: NodeIdentity,
     identity: Identity,
     budget: Budget,
     environment: Environment,
@@ -270,6 +274,7 @@ impl Node {
             failed: failure_of([supervisor_end, meta_end]),
             file_applied: AtomicBool::new(false),
             _heartbeat: heartbeat,
+            own: NodeIdentity { cluster: Some(identity.cluster), ..options.identity },
             identity,
             budget,
             environment,
@@ -375,7 +380,10 @@ impl Node {
                 None => Err(ChangeFailure::NotLeader),
             };
             match made {
-                Ok(applied) => return checked(applied),
+                Ok(applied) => {
+                    self.known_here(id).await;
+                    return checked(applied);
+                }
                 Err(ChangeFailure::Unavailable(reason)) => return Err(ChangeError::Unavailable(reason)),
                 Err(ChangeFailure::NotLeader) if Instant::now() >= late => {
                     return Err(ChangeError::Unavailable("group 0, which holds the limits, has no leader".to_owned()));
@@ -383,6 +391,18 @@ impl Node {
                 Err(ChangeFailure::NotLeader) => sleep(LEADER_PAUSE).await,
             }
         }
+    }
+
+    /// Waits a moment until a change that is made is known here, too.
+    async fn known_here(&self, id: u128) {
+        let is_known = || self.meta.state().read(|state| state.has_made(id));
+        let known = async {
+            while !is_known() {
+                sleep(PAUSE).await;
+            }
+        };
+        // Without it the next answer of this node is of before, which is no error.
+        drop(timeout(KNOWN_DEADLINE, known).await);
     }
 
     /// Waits until another node than `leader` leads group 0.
@@ -492,7 +512,8 @@ impl Node {
 
     /// How the cluster is, as far as this node knows.
     pub fn cluster_status(&self) -> ClusterStatus {
-        let view = self.view.load();
+        // What group 0 says here, though this node may not have taken heed yet: whoever has just changed it expects to see it.
+        let view = self.meta.state().read(View::of);
         let shards: Vec<ShardStatus> = (0..self.identity.shards).map(|shard| self.one_shard(shard)).collect();
         let leads = |node: NodeId| shards.iter().filter(|shard| shard.leader == Some(node)).count();
         let status = |(node, member): (&NodeId, &crate::meta::Member)| NodeStatus {
@@ -509,7 +530,7 @@ impl Node {
     }
 
     fn one_shard(&self, id: ShardId) -> ShardStatus {
-        let led = self.routes.led(id);
+        let led = self.routes.led(id).filter(|(_, leader)| self.peers.is_alive(*leader));
         let running = self.open.load().get(&id).is_none_or(|group| group.is_running());
         let leader = led.as_ref().map(|(_, leader)| *leader);
         let (replicas, term) = led.map_or((Vec::new(), 0), |(led, _)| (led.members, led.term));
@@ -535,7 +556,10 @@ impl Node {
     pub async fn left(&self) {
         // Nobody tells any more when the node stops.
         if self.left.clone().wait_for(|left| *left).await.is_err() {
-            std::future::pending().await
+            return std::future::pending().await;
+        }
+        if let Err(error) = (NodeIdentity { left: true, ..self.own }).save(&*self.environment.storage).await {
+            tracing::error!(%error, "that this node was removed from its cluster cannot be kept");
         }
     }
 
@@ -668,6 +692,7 @@ impl Parts {
             limits: Arc::clone(&self.spread.router),
             inboxes: Arc::clone(&self.inboxes),
             routes: Arc::clone(&self.routes),
+            peers: Arc::clone(&hosting.peers),
             reception: Arc::clone(&hosting.reception),
             lease: Arc::clone(&self.lease),
             denials: Arc::clone(&self.spread.denials),

@@ -21,6 +21,7 @@ use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFai
 use crate::lease::Lease;
 use crate::messages::Answered;
 use crate::outbox::Outbox;
+use crate::peers::Peers;
 use crate::reception::Reception;
 use crate::reservation::{Part, Reservation};
 use crate::routes::Routes;
@@ -160,6 +161,7 @@ pub(crate) struct RouterArgs {
     /// Of all shards; those that are led here are served.
     pub(crate) inboxes: Arc<[Arc<Inbox>]>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) reception: Arc<Reception>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) denials: Arc<Denials>,
@@ -183,6 +185,8 @@ struct Taken {
     answer: Answer,
     /// What was taken is held by another node until it is confirmed.
     hold: Option<HoldId>,
+    /// What was taken of this node's own share.
+    share: Option<Receipt>,
 }
 
 /// How units are asked for.
@@ -200,7 +204,7 @@ struct Terms {
 /// Where a shard is led.
 enum Place<'a> {
     Here(&'a Inbox),
-    There(Arc<Outbox>),
+    There(NodeId, Arc<Outbox>),
 }
 
 impl Router {
@@ -223,7 +227,7 @@ impl Router {
         check_capacity(&matched, request.cost)?;
         let cost = request.cost;
         if !may_count {
-            let alone = matched.into_iter().map(|matched| self.degraded(matched, cost)).collect();
+            let alone = self.all_degraded(matched, cost);
             return Ok(Verdict { degraded: true, ..self.verdict(alone, cost) });
         }
         match matched.pop() {
@@ -333,7 +337,7 @@ impl Router {
             self.give_back(&taken);
         } else if !self.confirm(&mut taken).await {
             self.give_back(&taken);
-            return Ok(taken.into_iter().map(|taken| self.degraded(taken.matched, terms.cost)).collect());
+            return Ok(self.all_degraded(taken.into_iter().map(|taken| taken.matched), terms.cost));
         }
         Ok(taken)
     }
@@ -360,10 +364,12 @@ impl Router {
         let terms = Terms { cost: if never_fits { 0 } else { terms.cost }, ..terms };
         let answer = match self.decide(&matched, terms).await {
             // A limit in shadow keeps nobody out, whatever its bucket answers, and though nobody does.
-            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied(), hold: None }),
-            Ok(answer) if matched.limit.shadow => return Ok(Taken { matched, answer, hold: terms.hold }),
+            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied(), hold: None, share: None }),
+            Ok(answer) if matched.limit.shadow => {
+                return Ok(Taken { matched, answer, hold: terms.hold, share: None });
+            }
             Err(_) if matched.limit.shadow => {
-                return Ok(Taken { matched, answer: Answer::UNAVAILABLE, hold: None });
+                return Ok(Taken { matched, answer: Answer::UNAVAILABLE, hold: None, share: None });
             }
             answer => answer?,
         };
@@ -375,7 +381,7 @@ impl Router {
                 Err(AcquireError::NeverFits { limit: matched.limit.name.clone(), capacity })
             }
             Outcome::Refused(Refusal::UnknownLimit) | Outcome::Admitted(..) | Outcome::Denied(_) => {
-                Ok(Taken { matched, answer, hold: terms.hold })
+                Ok(Taken { matched, answer, hold: terms.hold, share: None })
             }
         }
     }
@@ -430,8 +436,8 @@ impl Router {
             OnUnavailable::Local => {
                 let nodes = self.args.nodes.load(Ordering::Relaxed);
                 let limits = self.limits();
-                let answer = self.args.share.decide(&limits, (matched.id, matched.key), cost, nodes);
-                return Taken { matched, answer, hold: None };
+                let (answer, share) = self.args.share.decide(&limits, (matched.id, matched.key), cost, nodes);
+                return Taken { matched, answer, hold: None, share };
             }
             OnUnavailable::Deny => {
                 Outcome::Denied(Standing { limit, remaining: 0, retry_after_ns: UNAVAILABLE_RETRY_NS, reset_after_ns })
@@ -440,16 +446,26 @@ impl Router {
                 Outcome::Admitted(Standing { limit, remaining: 0, retry_after_ns: 0, reset_after_ns }, None)
             }
         };
-        Taken { matched, answer: Answer { outcome, degraded: true, at: ShardTime::MIN }, hold: None }
+        Taken { matched, answer: Answer { outcome, degraded: true, at: ShardTime::MIN }, hold: None, share: None }
+    }
+
+    /// Decides as all limits want it where nothing can be reached: of the node's shares all or none is taken.
+    fn all_degraded(&self, matched: impl IntoIterator<Item = Matched>, cost: u64) -> Vec<Taken> {
+        let taken: Vec<_> = matched.into_iter().map(|matched| self.degraded(matched, cost)).collect();
+        if taken.iter().any(Taken::denies) {
+            self.give_back(&taken);
+        }
+        taken
     }
 
     fn give_back(&self, taken: &[Taken]) {
+        taken.iter().filter_map(|taken| taken.share).for_each(|share| self.args.share.give_back(&share));
         for (receipt, hold) in taken.iter().filter_map(|taken| Some((taken.receipt()?, taken.hold))) {
             let work = hold.map_or(Work::GiveBack(receipt), Work::Release);
             let shard = self.shard(receipt.key);
             match self.place(shard) {
                 Some(Place::Here(inbox)) => inbox.tell(work),
-                Some(Place::There(outbox)) => outbox.tell(shard, work),
+                Some(Place::There(_, outbox)) => outbox.tell(shard, work),
                 // Its leader has gone, and with it the right to give anything back.
                 None => {}
             }
@@ -460,7 +476,8 @@ impl Router {
     pub(crate) async fn peek(&self, matched: Matched) -> Result<Option<Standing>, AcquireError> {
         let version = self.args.limits.load().version();
         let terms = Terms { cost: 0, patience: Duration::ZERO, is_part: false, hold: None, version };
-        Ok(self.take(matched, terms).await?.standing())
+        let taken = self.take(matched, terms).await?;
+        if taken.answer.degraded { Err(AcquireError::Unavailable) } else { Ok(taken.standing()) }
     }
 
     /// Makes one bucket whole.
@@ -527,13 +544,21 @@ impl Router {
             let asked = Instant::now();
             let answer = match self.place(shard) {
                 Some(Place::Here(inbox)) => inbox.ask(&work)?.await.ok(),
-                Some(Place::There(outbox)) => outbox.ask(shard, &work, patience + self.args.deadline)?.await.ok(),
+                Some(Place::There(node, outbox)) => {
+                    let answer = outbox.ask(shard, &work, patience + self.args.deadline)?;
+                    if patience.is_zero() {
+                        answer.await.ok()
+                    } else {
+                        self.answer_of_leader(shard, node, answer).await
+                    }
+                }
                 None => None,
             };
+            let is_answered = answer.is_some();
             if let Some(answer) = answer.filter(|answer| !again(answer)) {
                 return Ok(Some(answer));
             }
-            if !patience.is_zero() && asked.elapsed() > self.args.deadline {
+            if is_answered && asked.elapsed() > self.args.deadline {
                 // It was in somebody's hands that long, in a queue: the time without anybody begins anew.
                 until = None;
             }
@@ -549,6 +574,20 @@ impl Router {
         }
     }
 
+    /// Waits for the answer of a node to which a request may queue for long; `None` when that leads the shard no more, or has died.
+    async fn answer_of_leader<T>(&self, shard: ShardId, node: NodeId, mut answer: oneshot::Receiver<T>) -> Option<T> {
+        loop {
+            tokio::select! {
+                answered = &mut answer => return answered.ok(),
+                () = tokio::time::sleep(self.args.deadline) => {
+                    if self.args.routes.leader(shard) != Some(node) || !self.args.peers.is_alive(node) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
     /// Where the shard is led, as far as is known; nowhere while this node has no right to count by its limits.
     fn place(&self, shard: ShardId) -> Option<Place<'_>> {
         if !self.args.lease.is_valid(self.args.environment.clock.mono_ns()) {
@@ -560,7 +599,7 @@ impl Router {
             return Some(Place::Here(inbox));
         }
         let leader = self.args.routes.leader(shard).filter(|leader| *leader != self.args.me)?;
-        Some(Place::There(self.args.reception.outbox(leader)))
+        Some(Place::There(leader, self.args.reception.outbox(leader)))
     }
 
     fn is_led_here(&self, key: Key) -> bool {

@@ -2,11 +2,11 @@
 //!
 //! A unit costs as many units as there are nodes, so that all nodes together admit no more than the limit. Kept in memory alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tollgate_limiter::{
-    Applied, Ask, Command, Consistency, Decision, Key, Leader, LeaderOptions, LimitId, Limits, Shape, ShardClock,
-    Stamp, State, Unreplicated,
+    Applied, Ask, Command, Consistency, Decision, Key, Leader, LeaderOptions, LimitId, Limits, Receipt, Shape,
+    ShardClock, Stamp, State, Unreplicated,
 };
 
 use crate::environment::Clock;
@@ -31,21 +31,39 @@ impl Share {
         Self { clock, options, spent: Mutex::default() }
     }
 
-    /// Decides whether `cost` units of a bucket fit into this node's share, one of `nodes`.
-    pub(crate) fn decide(&self, limits: &Limits, (limit, key): (LimitId, Key), cost: u64, nodes: u64) -> Answer {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Decides whether `cost` units of a bucket fit into this node's share, one of `nodes`; with what proves that they were taken.
+    pub(crate) fn decide(
+        &self,
+        limits: &Limits,
+        (limit, key): (LimitId, Key),
+        cost: u64,
+        nodes: u64,
+    ) -> (Answer, Option<Receipt>) {
+        let mut spent = self.spent();
         let spent = spent.get_or_insert_with(|| Spent::new(&*self.clock, self.options.clone()));
         spent.count_by(limits, &*self.clock);
         let at = spent.clock.now(self.clock.mono_ns());
         let ask = Ask { limit, key, cost, consistency: Consistency::Eventual, ahead: 0, permit: None };
-        let outcome = match spent.leader.decide(&spent.state, at, &ask, Some(Unreplicated { nodes })) {
-            Decision::Admitted(standing, _) => Outcome::Admitted(standing, None),
-            Decision::Denied(standing) => Outcome::Denied(standing),
-            Decision::Refused(refusal) => Outcome::Refused(refusal),
-            Decision::Wait(_) => Outcome::Unavailable,
+        let (outcome, receipt) = match spent.leader.decide(&spent.state, at, &ask, Some(Unreplicated { nodes })) {
+            Decision::Admitted(standing, receipt) => (Outcome::Admitted(standing, None), Some(receipt)),
+            Decision::Denied(standing) => (Outcome::Denied(standing), None),
+            Decision::Refused(refusal) => (Outcome::Refused(refusal), None),
+            Decision::Wait(_) => (Outcome::Unavailable, None),
         };
         spent.leader.forget(&spent.state, at, SWEEP_BUCKETS);
-        Answer { outcome, degraded: true, at }
+        (Answer { outcome, degraded: true, at }, receipt)
+    }
+
+    /// Gives back what was taken a moment ago for a request that another limit denied.
+    pub(crate) fn give_back(&self, receipt: &Receipt) {
+        if let Some(spent) = &mut *self.spent() {
+            let now = spent.clock.now(self.clock.mono_ns());
+            spent.leader.give_back(&spent.state, now, receipt, receipt.units);
+        }
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Option<Spent>> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,11 +134,13 @@ mod tests {
         let (id, _) = limits.get("a").expect("it was put");
         let admitted = |limits: &Limits| {
             let admits = |answer: &Answer| matches!(answer.outcome, Outcome::Admitted(..));
-            let decide = || share.decide(limits, (id, Key::from_bits(7)), 1, 3);
+            let decide = || share.decide(limits, (id, Key::from_bits(7)), 1, 3).0;
             std::iter::repeat_with(decide).take_while(admits).count()
         };
         assert_eq!(admitted(&limits), 10, "a third of the burst");
         clock.0.fetch_add(SECOND, Ordering::SeqCst);
-        assert_eq!(admitted(&limits), 3, "a third of the rate, 3.3 units");
+        let taken = share.decide(&limits, (id, Key::from_bits(7)), 1, 3).1.expect("there is some again");
+        share.give_back(&taken);
+        assert_eq!(admitted(&limits), 3, "a third of the rate, 3.3 units, what was given back among them");
     }
 }

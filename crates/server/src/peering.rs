@@ -36,6 +36,24 @@ pub enum PeeringError {
         /// Why not.
         source: std::io::Error,
     },
+    /// What was to be joined has this node's own number.
+    #[error("cluster.join: node {node} is at {address} already: give this node a number of its own with cluster.node")]
+    OwnNumber {
+        /// The number.
+        node: u64,
+        /// As it was written.
+        address: String,
+    },
+    /// The others would look for this node on their own machines.
+    #[error(
+        "cluster.peer: the nodes behind {contact} cannot reach this one at {advertised}: say where they can, and where this node listens, with cluster.peer"
+    )]
+    Unreachable {
+        /// The node to join, as it was written.
+        contact: String,
+        /// Where this node would be.
+        advertised: String,
+    },
     /// What was to be joined is no node of a cluster that this one could join.
     #[error("cluster.join: {0}")]
     Join(WhoError),
@@ -82,6 +100,12 @@ pub(crate) async fn meet(
         }
         bound => bound?,
     };
+    if let Some(contact) = config.join.as_ref().filter(|_| identity.cluster.is_none() && listen.ip().is_loopback())
+        && !resolve(contact).await?.ip().is_loopback()
+    {
+        let (contact, advertised) = (contact.to_string(), advertised.to_owned());
+        return Err(PeeringError::Unreachable { contact, advertised });
+    }
     let port = transport.local_address().port();
     let advertised = match advertised.rsplit_once(':') {
         Some((host, _)) if listen.port() != port => format!("{host}:{port}"),
@@ -103,6 +127,9 @@ async fn forming(
             return Ok((Forming::Join { contact: identity.node, address }, cluster));
         }
         let there = ask(&address).await?;
+        if there.node.0 == config.node {
+            return Err(PeeringError::OwnNumber { node: config.node, address });
+        }
         return Ok((Forming::Join { contact: there.node.0, address }, there.cluster.0));
     }
     if config.nodes.len() > 1 {

@@ -19,6 +19,9 @@ use crate::view::View;
 /// How long a step may take: a new replica of a large shard has to be sent its state.
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether the node that takes a step is alive.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The next thing to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Step {
@@ -90,7 +93,11 @@ fn next_shard(view: &View, routes: &Routes, is_alive: impl Fn(NodeId) -> bool) -
         // A leader that is to go stays until another leads, so that the leadership is handed over without a loss.
         let replicas: BTreeSet<NodeId> = wanted.iter().copied().chain([leader]).collect();
         let newcomers_answer = replicas.difference(&present).all(|node| is_alive(*node));
-        (replicas != present && newcomers_answer).then_some(Step::MoveShard { shard, leader, replicas })
+        (replicas != present && newcomers_answer && is_alive(leader)).then_some(Step::MoveShard {
+            shard,
+            leader,
+            replicas,
+        })
     })
 }
 
@@ -131,6 +138,15 @@ async fn move_shard(
         return moved.await.unwrap_or_else(|_| Err("the node is stopping".to_owned()));
     }
     let request = Request::Move(shard, replicas);
-    let moved = peers.call::<Result<(), String>>(leader, &request, STEP_DEADLINE).await;
-    moved.map_err(|error| error.to_string())?
+    tokio::select! {
+        moved = peers.call::<Result<(), String>>(leader, &request, STEP_DEADLINE) => moved.map_err(|error| error.to_string())?,
+        () = death(peers, leader) => Err(format!("node {leader}, which was to move shard {shard}, has died")),
+    }
+}
+
+/// Waits until nothing is heard of a node.
+async fn death(peers: &Peers, node: NodeId) {
+    while peers.is_alive(node) {
+        tokio::time::sleep(LOOK).await;
+    }
 }

@@ -55,6 +55,8 @@ fn refused(id: NodeId, error: &ChangeError) -> ProblemResponse {
         | ChangeError::TooManyLimits
         | ChangeError::TooManyNodes
         | ChangeError::OtherData
+        | ChangeError::AddressTaken
+        | ChangeError::ElsewhereAlready
         | ChangeError::LastNode
         | ChangeError::Unavailable(_) => change_problem(error).into(),
     }
@@ -78,7 +80,7 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> axum::Json<ClusterAnswer
         (status = 200, description = "It was known", body = ClusterAnswer),
         (status = 201, description = "It is expected", body = ClusterAnswer),
         (status = 400, description = "The request makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There are too many nodes", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There are too many nodes, or one of them has this number or address", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "It could not be committed", body = Problem, content_type = "application/problem+json"),
     )

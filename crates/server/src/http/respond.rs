@@ -82,9 +82,12 @@ pub(super) fn settle_problem(error: SettleReservationError) -> Problem {
 pub(super) fn change_problem(error: &ChangeError) -> Problem {
     let status = match error {
         ChangeError::UnknownLimit | ChangeError::UnknownNode => StatusCode::NOT_FOUND,
-        ChangeError::TooManyLimits | ChangeError::TooManyNodes | ChangeError::OtherData | ChangeError::LastNode => {
-            StatusCode::CONFLICT
-        }
+        ChangeError::TooManyLimits
+        | ChangeError::TooManyNodes
+        | ChangeError::OtherData
+        | ChangeError::AddressTaken
+        | ChangeError::ElsewhereAlready
+        | ChangeError::LastNode => StatusCode::CONFLICT,
         ChangeError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, error.to_string())

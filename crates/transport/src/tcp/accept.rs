@@ -73,14 +73,14 @@ impl Acceptor {
 
     async fn serve(self, stream: TcpStream, address: SocketAddr) {
         let met = tokio::time::timeout(self.peers.options().handshake_timeout, self.meet(stream, address));
-        let ended = match met.await.unwrap_or(Err(ConnectionError::HandshakeTimeout)) {
-            Ok(Met::Node(guest, reader, _writer)) => self.receive(guest, reader).await,
+        let (guest, reader, _writer) = match met.await.unwrap_or(Err(ConnectionError::HandshakeTimeout)) {
+            Ok(Met::Node(guest, reader, writer)) => (guest, reader, writer),
             Ok(Met::Asker) => return tracing::debug!(%address, "told someone who this is"),
-            Err(error) => error,
-        };
-        match ended {
             // It was logged with its reason, if that was new.
-            ConnectionError::RefusedHere(_) => {}
+            Err(ConnectionError::RefusedHere(_)) => return,
+            Err(error) => return self.peers.log_stranger(address.ip(), &error),
+        };
+        match self.receive(guest, reader).await {
             ConnectionError::ClosedByPeer => tracing::info!(%address, "a peer closed its connection"),
             error => tracing::warn!(%address, %error, "closed a connection"),
         }

@@ -15,6 +15,7 @@ use super::failures::{Failures, LastRefusal};
 use super::peer_queue::PeerQueue;
 use super::refusal_log::{Caller, RefusalLog};
 use super::roster::Roster;
+use super::stream::ConnectionError;
 use crate::hello::Hello;
 use crate::{HelloRefusal, Introduction, NodeId, PeerAddress};
 
@@ -121,6 +122,15 @@ impl Peers {
             tracing::error!(%address, node, told = %refusal, "refused a connection, telling the other side why");
         } else {
             tracing::debug!(%address, node, told = %refusal, "still refuses a connection");
+        }
+    }
+
+    /// Logs that somebody connected and did not introduce himself, loudly if it is the first from there.
+    pub(super) fn log_stranger(&self, address: IpAddr, error: &ConnectionError) {
+        if self.state().refusals.is_news((address, None), HelloRefusal::NotANode) {
+            tracing::warn!(%address, %error, "closed the connection of a stranger");
+        } else {
+            tracing::debug!(%address, %error, "closed another connection of a stranger");
         }
     }
 
