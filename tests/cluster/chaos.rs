@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, places};
+use crate::disks;
 use crate::history::now_ns;
 use crate::load::Load;
 use crate::machine::Machine;
@@ -263,25 +264,11 @@ impl Arena {
         }
     }
 
-    /// Fills the disk of node 1, and then what its log still has room for, by large changes of a limit.
     async fn fill_disk(&self) {
         let disk = self.disk.as_ref().expect("this fault has one");
-        disk.fill();
-        let values: Vec<String> = (0..1_500).map(|number| format!("{number:0>250}")).collect();
-        let is_full = async || {
-            let health = self.cluster.get(1, "/health").await.body;
-            health["components"]["store"]["status"] != json!("ok")
-        };
-        let mut rate = 1;
-        while !is_full().await {
-            let large = json!({"match": {"other": values}, "rate": rate, "per": "1h"});
-            let answer = self.cluster.call(2, Method::PUT, "/v1/limits/large", large).await;
-            assert!(matches!(answer.status, 200 | 201), "{answer:?}");
-            rate += 1;
-        }
+        disks::fill(&self.cluster, 1, disk).await;
         sleep(FAULT).await;
-        disk.free();
-        until("the node stores again", HANDED_OVER, async || !is_full().await).await;
+        disks::freed(&self.cluster, 1, disk).await;
     }
 }
 

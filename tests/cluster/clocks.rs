@@ -63,5 +63,14 @@ async fn wall_clocks_that_step_by_an_hour_refill_nobody_whoever_fails_and_boots_
         check_nothing_refilled(&cluster, &format!("node {node} has failed and booted anew")).await;
         machines[node - 1].step_wall(-step_s);
     }
+    // All boot anew at once, so that none has seen the time pass, and all clocks are an hour behind.
+    for (node, machine) in (1..).zip(&machines) {
+        cluster.kill(node);
+        machine.step_wall(-HOUR_S);
+        machine.boot();
+    }
+    cluster.start_all().await;
+    cluster.exact().await;
+    check_nothing_refilled(&cluster, "all have booted anew with clocks that are behind").await;
     load.checked().await;
 }

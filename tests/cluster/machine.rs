@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -27,8 +28,9 @@ pub(crate) struct Machine {
 impl Machine {
     /// `None`, said loudly, where a process cannot be given another clock.
     pub(crate) fn make() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: a process can be given another boot by root alone");
+        let unshared = Command::new("unshare").args(["--mount", "true"]).output();
+        if !unshared.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: a process cannot be given another boot here (it takes root)");
             return None;
         }
         let folders = fs::read_dir(LIBRARIES).ok()?.filter_map(Result::ok);

@@ -22,7 +22,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long a client waits for an answer before it asks another node: longer than a node's deadline of 100 ms.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many shards a cluster has.
+/// The pause before another node is asked: one that takes no connections says so at once.
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// How many shards a cluster has, if nothing else is configured.
 const SHARDS: usize = 16;
 
 /// Clients that ask for buckets that nobody has asked for yet.
@@ -151,8 +154,7 @@ impl Shared {
                 let remaining = body["limits"][0]["remaining"].as_u64().unwrap_or(0);
                 return Wait { bucket, begun, ended: now_ns(), remaining };
             }
-            // A node that takes no connections says so at once.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct HoldId {
     pub(crate) number: u64,
 }
 
-/// The holds of one shard. There are no more of them than requests may be under way in [`HOLD`].
+/// The holds of one shard: as many as requests of several shards come within [`HOLD`].
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     held: BTreeMap<HoldId, (Receipt, ShardTime)>,

@@ -33,6 +33,9 @@ pub(crate) enum Work {
     Confirm(HoldId, Reply<bool>),
     /// Settle one bucket's part of a reservation.
     Settle(Settlement, Reply<Result<u64, SettleFailure>>),
+    /// Take back a permit that was given a moment ago for a request that another limit denied, and end its hold. Unlike other units it
+    /// is not lost with its leadership, so this is asked until a leader has done it.
+    Return(Receipt, Option<HoldId>, Reply<Result<(), Unavailable>>),
     /// Make a bucket whole.
     Reset(LimitId, Key, Reply<Result<(), Unavailable>>),
 }
@@ -42,7 +45,12 @@ impl Work {
     pub(crate) fn acquired(&self) -> Option<(LimitId, Key)> {
         match self {
             Self::Acquire(acquire, _) => Some((acquire.limit, acquire.key)),
-            Self::GiveBack(_) | Self::Release(_) | Self::Confirm(..) | Self::Settle(..) | Self::Reset(..) => None,
+            Self::GiveBack(_)
+            | Self::Release(_)
+            | Self::Confirm(..)
+            | Self::Settle(..)
+            | Self::Return(..)
+            | Self::Reset(..) => None,
         }
     }
 
@@ -55,7 +63,7 @@ impl Work {
             Self::GiveBack(_) | Self::Release(_) => {}
             Self::Confirm(_, reply) => reply.send(false),
             Self::Settle(_, reply) => reply.send(Err(Unavailable.into())),
-            Self::Reset(_, _, reply) => reply.send(Err(Unavailable)),
+            Self::Return(_, _, reply) | Self::Reset(_, _, reply) => reply.send(Err(Unavailable)),
         }
     }
 }

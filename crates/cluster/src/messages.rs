@@ -99,6 +99,7 @@ pub(crate) enum Task {
     Release(HoldId),
     Confirm(HoldId),
     Settle(Settlement),
+    Return(Receipt, Option<HoldId>),
     Reset(LimitId, Key),
 }
 
@@ -117,7 +118,7 @@ pub(crate) enum Answered {
     Acquired(Answer),
     Confirmed(bool),
     Settled(Result<u64, SettleFailure>),
-    Reset(Result<(), Unavailable>),
+    Done(Result<(), Unavailable>),
 }
 
 /// How a node is. Told to all others several times a second, and at once when what it leads has changed.

@@ -54,7 +54,7 @@ pub(crate) enum Awaited {
     Acquired(Reply<Answer>),
     Confirmed(Reply<bool>),
     Settled(Reply<Result<u64, SettleFailure>>),
-    Reset(Reply<Result<(), Unavailable>>),
+    Done(Reply<Result<(), Unavailable>>),
 }
 
 impl Awaited {
@@ -64,7 +64,7 @@ impl Awaited {
             (Self::Acquired(reply), Answered::Acquired(answer)) => reply.send(answer),
             (Self::Confirmed(reply), Answered::Confirmed(confirmed)) => reply.send(confirmed),
             (Self::Settled(reply), Answered::Settled(settled)) => reply.send(settled),
-            (Self::Reset(reply), Answered::Reset(reset)) => reply.send(reset),
+            (Self::Done(reply), Answered::Done(done)) => reply.send(done),
             (awaited, _) => awaited.give_up(),
         }
     }
@@ -75,7 +75,7 @@ impl Awaited {
             Self::Acquired(reply) => reply.send(Answer::UNKNOWN),
             Self::Confirmed(reply) => reply.send(false),
             Self::Settled(reply) => reply.send(Err(Unavailable.into())),
-            Self::Reset(reply) => reply.send(Err(Unavailable)),
+            Self::Done(reply) => reply.send(Err(Unavailable)),
         }
     }
 }
@@ -169,8 +169,9 @@ impl Outbox {
         !self.sent().is_empty()
     }
 
-    /// Gives up all that is waited for.
+    /// Gives up all that is waited for, sent or not.
     pub(crate) fn give_all_up(&self) {
+        drop(std::mem::take(&mut *self.waiting()));
         std::mem::take(&mut *self.sent()).into_values().for_each(|(awaited, _)| awaited.give_up());
     }
 
@@ -213,7 +214,8 @@ fn travelling(work: Work) -> (Task, Option<Awaited>) {
         Work::Release(hold) => (Task::Release(hold), None),
         Work::Confirm(hold, reply) => (Task::Confirm(hold), Some(Awaited::Confirmed(reply))),
         Work::Settle(settlement, reply) => (Task::Settle(settlement), Some(Awaited::Settled(reply))),
-        Work::Reset(limit, key, reply) => (Task::Reset(limit, key), Some(Awaited::Reset(reply))),
+        Work::Return(receipt, hold, reply) => (Task::Return(receipt, hold), Some(Awaited::Done(reply))),
+        Work::Reset(limit, key, reply) => (Task::Reset(limit, key), Some(Awaited::Done(reply))),
     }
 }
 
@@ -258,7 +260,7 @@ impl From<Result<u64, SettleFailure>> for Answered {
 }
 
 impl From<Result<(), Unavailable>> for Answered {
-    fn from(reset: Result<(), Unavailable>) -> Self {
-        Self::Reset(reset)
+    fn from(done: Result<(), Unavailable>) -> Self {
+        Self::Done(done)
     }
 }

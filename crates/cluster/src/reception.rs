@@ -183,6 +183,9 @@ fn ask(inbox: &Inbox, task: Task, address: ReturnAddress) {
         Task::Settle(settlement) => {
             inbox.ask_for(address, |reply| Work::Settle(settlement, reply), Err(Unavailable.into()));
         }
+        Task::Return(receipt, hold) => {
+            inbox.ask_for(address, |reply| Work::Return(receipt, hold, reply), Err(Unavailable));
+        }
         Task::Reset(limit, key) => inbox.ask_for(address, |reply| Work::Reset(limit, key, reply), Err(Unavailable)),
     }
 }

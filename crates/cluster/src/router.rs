@@ -10,7 +10,8 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_limiter::{
-    Key, Limit, LimitName, Limits, Matched, OnUnavailable, Receipt, Refusal, SettleError, ShardId, ShardTime, Standing,
+    Key, Limit, LimitName, Limits, Matched, OnUnavailable, Receipt, Refusal, SettleError, ShardId, ShardTime, SpentAt,
+    Standing,
 };
 
 use crate::consensus::NodeId;
@@ -201,6 +202,21 @@ struct Terms {
     version: u64,
 }
 
+impl Terms {
+    /// Whether it is one part of several that are all asked again when one of them has no leader.
+    fn is_asked_once(&self) -> bool {
+        self.is_part && self.patience.is_zero()
+    }
+}
+
+/// What came of asking for something once.
+struct Asked<T> {
+    /// `None` where nobody has answered.
+    answer: Option<T>,
+    /// The other node that was asked.
+    of: Option<NodeId>,
+}
+
 /// Where a shard is led.
 enum Place<'a> {
     Here(&'a Inbox),
@@ -307,9 +323,43 @@ impl Router {
 
     /// Takes from all limits or from none; `held` is one that has been taken from already.
     ///
+    /// While one of them has no leader, nothing is kept of the others: theirs may be about to hand over, and wait for what may come
+    /// back. All are asked again, until the deadline.
+    async fn take_all(
+        &self,
+        matched: &[Matched],
+        terms: Terms,
+        mut held: Option<Taken>,
+    ) -> Result<Vec<Taken>, AcquireError> {
+        let mut until = None;
+        let mut pause = LOOK_AGAIN;
+        let mut taken = loop {
+            let taken = self.take_each(matched, terms, held.take()).await?;
+            let mut is_late = || Instant::now() >= *until.get_or_insert_with(|| Instant::now() + self.args.deadline);
+            if !taken.iter().any(Taken::is_unreached) || is_late() {
+                break taken;
+            }
+            self.give_back(&taken).await;
+            self.look_again(pause).await;
+            pause *= 2;
+        };
+        for unreached in taken.iter_mut().filter(|taken| taken.is_unreached()) {
+            *unreached = self.degraded(unreached.matched.clone(), terms.cost);
+        }
+        if taken.iter().any(Taken::denies) {
+            self.give_back(&taken).await;
+        } else if !self.confirm(&mut taken).await {
+            self.give_back(&taken).await;
+            return Ok(self.all_degraded(taken.into_iter().map(|taken| taken.matched), terms.cost));
+        }
+        Ok(taken)
+    }
+
+    /// Asks all limits once, but for the one that is `held`.
+    ///
     /// What this node leads is asked first, which costs no network. What other nodes lead is asked all at once; with more than one of
     /// them, or if a limit here has said no already, they only hold it until it is confirmed or released.
-    async fn take_all(
+    async fn take_each(
         &self,
         matched: &[Matched],
         terms: Terms,
@@ -319,7 +369,8 @@ impl Router {
         let others = matched.iter().filter(|matched| Some(matched.id) != held_id);
         let (here, there): (Vec<_>, Vec<_>) = others.partition(|matched| self.is_led_here(matched.key));
         let answers = join_all(here.into_iter().map(|matched| self.take(matched.clone(), terms))).await;
-        let denied = answers.iter().any(|answer| answer.as_ref().map_or(true, Taken::denies));
+        let denied =
+            answers.iter().any(|answer| answer.as_ref().map_or(true, |taken| taken.denies() || taken.is_unreached()));
         let holds = there.len() > 1 || denied;
         let remote = there.into_iter().map(|matched| {
             let hold = holds.then(|| self.new_hold());
@@ -330,14 +381,8 @@ impl Router {
         let mut taken: Vec<_> = taken.into_iter().filter_map(Result::ok).chain(held).collect();
         taken.sort_by(|left, right| left.matched.limit.name.cmp(&right.matched.limit.name));
         if let Some(error) = failed.into_iter().find_map(Result::err) {
-            self.give_back(&taken);
+            self.give_back(&taken).await;
             return Err(error);
-        }
-        if taken.iter().any(Taken::denies) {
-            self.give_back(&taken);
-        } else if !self.confirm(&mut taken).await {
-            self.give_back(&taken);
-            return Ok(self.all_degraded(taken.into_iter().map(|taken| taken.matched), terms.cost));
         }
         Ok(taken)
     }
@@ -364,16 +409,17 @@ impl Router {
         let terms = Terms { cost: if never_fits { 0 } else { terms.cost }, ..terms };
         let answer = match self.decide(&matched, terms).await {
             // A limit in shadow keeps nobody out, whatever its bucket answers, and though nobody does.
-            Ok(answer) if never_fits => return Ok(Taken { matched, answer: answer.denied(), hold: None, share: None }),
+            Ok(answer) if never_fits => return Ok(Taken::of(matched, answer.denied())),
             Ok(answer) if matched.limit.shadow => {
-                return Ok(Taken { matched, answer, hold: terms.hold, share: None });
+                return Ok(Taken { hold: terms.hold, ..Taken::of(matched, answer) });
             }
             Err(_) if matched.limit.shadow => {
-                return Ok(Taken { matched, answer: Answer::UNAVAILABLE, hold: None, share: None });
+                return Ok(Taken::of(matched, Answer::UNAVAILABLE));
             }
             answer => answer?,
         };
         match answer.outcome {
+            Outcome::Unavailable if terms.is_asked_once() => Ok(Taken::of(matched, answer)),
             Outcome::Unavailable | Outcome::Unknown => Ok(self.degraded(matched, terms.cost)),
             Outcome::Overloaded => Err(Overloaded.into()),
             Outcome::Refused(Refusal::NoRoom) => Err(AcquireError::NoRoom),
@@ -381,7 +427,7 @@ impl Router {
                 Err(AcquireError::NeverFits { limit: matched.limit.name.clone(), capacity })
             }
             Outcome::Refused(Refusal::UnknownLimit) | Outcome::Admitted(..) | Outcome::Denied(_) => {
-                Ok(Taken { matched, answer, hold: terms.hold, share: None })
+                Ok(Taken { hold: terms.hold, ..Taken::of(matched, answer) })
             }
         }
     }
@@ -415,7 +461,12 @@ impl Router {
             Work::Acquire(acquire, reply)
         };
         let nobody = |answer: &Answer| matches!(answer.outcome, Outcome::Unavailable);
-        let answer = self.ask_patiently(matched.key, patience, work, nobody).await?.unwrap_or(Answer::UNAVAILABLE);
+        let answer = if terms.is_asked_once() {
+            self.ask_once(self.shard(matched.key), patience, &work).await?.answer
+        } else {
+            self.ask_patiently(matched.key, patience, work, nobody).await?
+        };
+        let answer = answer.unwrap_or(Answer::UNAVAILABLE);
         if let Outcome::Denied(standing) = answer.outcome
             && may_be_known
             && !answer.degraded
@@ -437,7 +488,7 @@ impl Router {
                 let nodes = self.args.nodes.load(Ordering::Relaxed);
                 let limits = self.limits();
                 let (answer, share) = self.args.share.decide(&limits, (matched.id, matched.key), cost, nodes);
-                return Taken { matched, answer, hold: None, share };
+                return Taken { share, ..Taken::of(matched, answer) };
             }
             OnUnavailable::Deny => {
                 Outcome::Denied(Standing { limit, remaining: 0, retry_after_ns: UNAVAILABLE_RETRY_NS, reset_after_ns })
@@ -446,21 +497,28 @@ impl Router {
                 Outcome::Admitted(Standing { limit, remaining: 0, retry_after_ns: 0, reset_after_ns }, None)
             }
         };
-        Taken { matched, answer: Answer { outcome, degraded: true, at: ShardTime::MIN }, hold: None, share: None }
+        Taken::of(matched, Answer { outcome, degraded: true, at: ShardTime::MIN })
     }
 
     /// Decides as all limits want it where nothing can be reached: of the node's shares all or none is taken.
     fn all_degraded(&self, matched: impl IntoIterator<Item = Matched>, cost: u64) -> Vec<Taken> {
         let taken: Vec<_> = matched.into_iter().map(|matched| self.degraded(matched, cost)).collect();
         if taken.iter().any(Taken::denies) {
-            self.give_back(&taken);
+            self.give_shares_back(&taken);
         }
         taken
     }
 
-    fn give_back(&self, taken: &[Taken]) {
+    fn give_shares_back(&self, taken: &[Taken]) {
         taken.iter().filter_map(|taken| taken.share).for_each(|share| self.args.share.give_back(&share));
-        for (receipt, hold) in taken.iter().filter_map(|taken| Some((taken.receipt()?, taken.hold))) {
+    }
+
+    async fn give_back(&self, taken: &[Taken]) {
+        self.give_shares_back(taken);
+        let given = taken.iter().filter_map(|taken| Some((taken.receipt()?, taken.hold)));
+        let (permits, others): (Vec<_>, Vec<_>) =
+            given.partition(|(receipt, _)| matches!(receipt.spent, SpentAt::Permit(_)));
+        for (receipt, hold) in others {
             let work = hold.map_or(Work::GiveBack(receipt), Work::Release);
             let shard = self.shard(receipt.key);
             match self.place(shard) {
@@ -470,6 +528,12 @@ impl Router {
                 None => {}
             }
         }
+        let returned = permits.into_iter().map(|(receipt, hold)| async move {
+            let again = |returned: &Result<(), Unavailable>| returned.is_err();
+            // One that no leader takes back in time comes back when it expires.
+            self.ask(receipt.key, |reply| Work::Return(receipt, hold, reply), again).await.ok();
+        });
+        join_all(returned).await;
     }
 
     /// How one bucket of a limit stands.
@@ -542,23 +606,13 @@ impl Router {
         let mut until = None;
         loop {
             let asked = Instant::now();
-            let answer = match self.place(shard) {
-                Some(Place::Here(inbox)) => inbox.ask(&work)?.await.ok(),
-                Some(Place::There(node, outbox)) => {
-                    let answer = outbox.ask(shard, &work, patience + self.args.deadline)?;
-                    if patience.is_zero() {
-                        answer.await.ok()
-                    } else {
-                        self.answer_of_leader(shard, node, answer).await
-                    }
-                }
-                None => None,
-            };
+            let Asked { answer, of } = self.ask_once(shard, patience, &work).await?;
             let is_answered = answer.is_some();
+            let has_moved = of.is_some() && self.args.routes.leader(shard) != of;
             if let Some(answer) = answer.filter(|answer| !again(answer)) {
                 return Ok(Some(answer));
             }
-            if is_answered && asked.elapsed() > self.args.deadline {
+            if !patience.is_zero() && (is_answered || has_moved) && asked.elapsed() > self.args.deadline {
                 // It was in somebody's hands that long, in a queue: the time without anybody begins anew.
                 until = None;
             }
@@ -566,11 +620,38 @@ impl Router {
             if Instant::now() >= until {
                 return Ok(None);
             }
-            let mut changes = self.args.routes.changes();
-            tokio::select! {
-                _ = changes.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            self.look_again(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Asks whoever leads the shard now.
+    async fn ask_once<T: Into<Answered>>(
+        &self,
+        shard: ShardId,
+        patience: Duration,
+        work: &impl Fn(Reply<T>) -> Work,
+    ) -> Result<Asked<T>, Overloaded> {
+        Ok(match self.place(shard) {
+            Some(Place::Here(inbox)) => Asked { answer: inbox.ask(work)?.await.ok(), of: None },
+            Some(Place::There(node, outbox)) => {
+                let answer = outbox.ask(shard, work, patience + self.args.deadline)?;
+                let answer = if patience.is_zero() {
+                    answer.await.ok()
+                } else {
+                    self.answer_of_leader(shard, node, answer).await
+                };
+                Asked { answer, of: Some(node) }
             }
+            None => Asked { answer: None, of: None },
+        })
+    }
+
+    /// Waits until somebody else leads something, at most for a `pause`.
+    async fn look_again(&self, pause: Duration) {
+        let mut changes = self.args.routes.changes();
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -633,9 +714,19 @@ fn check_capacity(matched: &[Matched], cost: u64) -> Result<(), AcquireError> {
 }
 
 impl Taken {
+    /// What a bucket answered, with nothing held and nothing taken of a share.
+    fn of(matched: Matched, answer: Answer) -> Self {
+        Self { matched, answer, hold: None, share: None }
+    }
+
     /// Whether the request may not pass because of this limit.
     fn denies(&self) -> bool {
         matches!(self.answer.outcome, Outcome::Denied(_)) && !self.matched.limit.shadow
+    }
+
+    /// Whether nobody leads its shard, though its answer is needed.
+    fn is_unreached(&self) -> bool {
+        matches!(self.answer.outcome, Outcome::Unavailable) && !self.matched.limit.shadow
     }
 
     /// How the bucket stands; `None` when the limit has gone meanwhile.

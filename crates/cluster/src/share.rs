@@ -51,6 +51,7 @@ impl Share {
             Decision::Wait(_) => (Outcome::Unavailable, None),
         };
         spent.leader.forget(&spent.state, at, SWEEP_BUCKETS);
+        spent.commit(&*self.clock);
         (Answer { outcome, degraded: true, at }, receipt)
     }
 
@@ -59,6 +60,7 @@ impl Share {
         if let Some(spent) = &mut *self.spent() {
             let now = spent.clock.now(self.clock.mono_ns());
             spent.leader.give_back(&spent.state, now, receipt, receipt.units);
+            spent.commit(&*self.clock);
         }
     }
 
@@ -81,6 +83,17 @@ impl Spent {
             Applied::Granted | Applied::Reshaped(_) | Applied::HandedOver | Applied::Stale => 0,
         };
         Self { clock, state, leader: Leader::new(leadership, options) }
+    }
+
+    /// Grants all that was asked for, at once: nobody else has to agree.
+    fn commit(&mut self, clock: &dyn Clock) {
+        let reading = clock.read();
+        let stamp = Stamp { at: self.clock.now(reading.mono_ns), reading };
+        if let Some(command) = self.leader.proposal(&self.state, stamp) {
+            self.state.apply(&command);
+            self.leader.granted(&self.state);
+        }
+        self.leader.report(&self.state);
     }
 
     /// Takes over a change of the limits.
@@ -112,35 +125,82 @@ mod tests {
         }
     }
 
+    const SECOND: i64 = 1_000_000_000;
+
+    /// The shares of one limit, which a clock in hand goes by.
+    struct Fixture {
+        clock: Arc<Hand>,
+        share: Share,
+        limits: Limits,
+        budget: Budget,
+    }
+
+    impl Fixture {
+        fn of(algorithm: Algorithm) -> Self {
+            let clock = Arc::new(Hand(AtomicI64::new(SECOND)));
+            let budget = Budget::new(1_000);
+            let options = LeaderOptions { horizon_lead_ns: 2 * SECOND, commit_ns: 1_000_000, budget: budget.clone() };
+            let share = Share::new(Arc::clone(&clock) as Arc<dyn Clock>, options);
+            let mut limits = Limits::default();
+            limits.put(Limit {
+                name: LimitName::new("a").expect("a valid name"),
+                prefix: None,
+                selectors: Vec::new(),
+                by: Vec::new(),
+                algorithm,
+                consistency: Consistency::Exact,
+                on_unavailable: OnUnavailable::Local,
+                shadow: false,
+                reservation_ttl_ns: 1,
+            });
+            Self { clock, share, limits, budget }
+        }
+
+        /// Asks for one unit as one node of three.
+        fn ask(&self, bucket: u128) -> Option<Receipt> {
+            let (id, _) = self.limits.get("a").expect("it was put");
+            self.share.decide(&self.limits, (id, Key::from_bits(bucket)), 1, 3).1
+        }
+
+        fn admitted(&self) -> usize {
+            std::iter::repeat_with(|| self.ask(7)).take_while(Option::is_some).count()
+        }
+
+        fn pass(&self, span_ns: i64) {
+            self.clock.0.fetch_add(span_ns, Ordering::SeqCst);
+        }
+    }
+
     #[test]
     fn a_node_admits_its_share_of_a_limit_and_of_its_rate() {
-        const SECOND: i64 = 1_000_000_000;
-        let clock = Arc::new(Hand(AtomicI64::new(SECOND)));
-        let budget = Budget::new(1_000);
-        let options = LeaderOptions { horizon_lead_ns: 2 * SECOND, commit_ns: 1_000_000, budget };
-        let share = Share::new(Arc::clone(&clock) as Arc<dyn Clock>, options);
-        let mut limits = Limits::default();
-        limits.put(Limit {
-            name: LimitName::new("a").expect("a valid name"),
-            prefix: None,
-            selectors: Vec::new(),
-            by: Vec::new(),
-            algorithm: Algorithm::TokenBucket(Pace::new(10, SECOND, 30).expect("a legal pace")),
-            consistency: Consistency::Exact,
-            on_unavailable: OnUnavailable::Local,
-            shadow: false,
-            reservation_ttl_ns: 1,
-        });
-        let (id, _) = limits.get("a").expect("it was put");
-        let admitted = |limits: &Limits| {
-            let admits = |answer: &Answer| matches!(answer.outcome, Outcome::Admitted(..));
-            let decide = || share.decide(limits, (id, Key::from_bits(7)), 1, 3).0;
-            std::iter::repeat_with(decide).take_while(admits).count()
-        };
-        assert_eq!(admitted(&limits), 10, "a third of the burst");
-        clock.0.fetch_add(SECOND, Ordering::SeqCst);
-        let taken = share.decide(&limits, (id, Key::from_bits(7)), 1, 3).1.expect("there is some again");
-        share.give_back(&taken);
-        assert_eq!(admitted(&limits), 3, "a third of the rate, 3.3 units, what was given back among them");
+        let fixture = Fixture::of(Algorithm::TokenBucket(Pace::new(10, SECOND, 30).expect("a legal pace")));
+        assert_eq!(fixture.admitted(), 10, "a third of the burst");
+        fixture.pass(SECOND);
+        let taken = fixture.ask(7).expect("there is some again");
+        fixture.share.give_back(&taken);
+        assert_eq!(fixture.admitted(), 3, "a third of the rate, 3.3 units, what was given back among them");
+    }
+
+    #[test]
+    fn a_node_gives_out_its_share_of_permits_again_when_they_come_back_or_expire() {
+        let fixture = Fixture::of(Algorithm::Concurrency { permits: 9, ttl_ns: 60 * SECOND });
+        let taken: Vec<_> = (0..3).filter_map(|_| fixture.ask(7)).collect();
+        assert_eq!((taken.len(), fixture.admitted()), (3, 0), "a third");
+        fixture.share.give_back(&taken[0]);
+        assert_eq!(fixture.admitted(), 1, "one came back");
+        for _minute in 0..4 {
+            fixture.pass(61 * SECOND);
+            assert_eq!(fixture.admitted(), 3, "all have expired");
+        }
+    }
+
+    #[test]
+    fn buckets_of_which_a_node_admitted_its_share_are_forgotten_when_they_are_whole() {
+        let fixture = Fixture::of(Algorithm::TokenBucket(Pace::new(10, SECOND, 30).expect("a legal pace")));
+        for bucket in 1..=20_000 {
+            assert!(fixture.ask(bucket).is_some(), "bucket {bucket} has room");
+            fixture.pass(SECOND / 100);
+        }
+        assert!(fixture.budget.held() < 1_000, "{} are held", fixture.budget.held());
     }
 }

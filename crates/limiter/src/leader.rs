@@ -284,7 +284,7 @@ impl Leader {
         };
         self.active = true;
         spending.charge_debt(granted, receipt.key, units, now);
-        self.wanted.ask_early(receipt.limit, receipt.key);
+        self.wanted.owe(receipt.limit, receipt.key);
     }
 
     /// Makes a bucket whole. Holds when the next proposal is committed; until then exact requests for the bucket wait.

@@ -91,6 +91,12 @@ pub(crate) async fn meet(
     let listens_at = config.listens_at();
     let listen = resolve(&listens_at).await?;
     let advertised = config.nodes.get(&config.node).map_or(listens_at.as_str(), Address::as_str);
+    if let Some(contact) = config.join.as_ref().filter(|_| identity.cluster.is_none() && is_loopback(advertised))
+        && contact.resolve().await.is_ok_and(|contact| !contact.ip().is_loopback())
+    {
+        let (contact, advertised) = (contact.to_string(), advertised.to_owned());
+        return Err(PeeringError::Unreachable { contact, advertised });
+    }
     let bound = TcpTransport::bind(introduction(advertised), listen, TcpOptions::default()).await;
     let (transport, inbound) = match bound {
         // Nobody said where to listen, and a node that is alone needs no other: any port will do.
@@ -100,12 +106,6 @@ pub(crate) async fn meet(
         }
         bound => bound?,
     };
-    if let Some(contact) = config.join.as_ref().filter(|_| identity.cluster.is_none() && listen.ip().is_loopback())
-        && !resolve(contact).await?.ip().is_loopback()
-    {
-        let (contact, advertised) = (contact.to_string(), advertised.to_owned());
-        return Err(PeeringError::Unreachable { contact, advertised });
-    }
     let port = transport.local_address().port();
     let advertised = match advertised.rsplit_once(':') {
         Some((host, _)) if listen.port() != port => format!("{host}:{port}"),
@@ -155,6 +155,10 @@ async fn ask(address: &str) -> Result<tollgate_transport::Introduced, PeeringErr
             }
         }
     }
+}
+
+fn is_loopback(address: &str) -> bool {
+    address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
 }
 
 async fn resolve(address: &Address) -> Result<SocketAddr, PeeringError> {

@@ -154,7 +154,21 @@ struct Handover {
     /// How long it waits for what was taken for requests of several limits, and for what is held for them.
     parts_until: ShardTime,
     holds_until: ShardTime,
-    done: oneshot::Sender<()>,
+    /// Who waits for it to be done.
+    done: Vec<oneshot::Sender<()>>,
+}
+
+impl Handover {
+    /// Whether something may still come back that the next leader could not take back.
+    fn waits(&self, now: ShardTime, holds: &Holds) -> bool {
+        self.parts_until > now || !holds.is_empty() && self.holds_until > now
+    }
+
+    fn done(self) {
+        for done in self.done {
+            done.send(()).ok();
+        }
+    }
 }
 
 pub(crate) struct BucketActor;
@@ -346,7 +360,7 @@ impl BucketState {
                 self.leader = Some(leader);
                 command.into_iter().for_each(|command| self.propose(command));
                 self.set_timers(now);
-                self.begin_handing_over();
+                self.hand_over_if_ready();
             }
         }
     }
@@ -422,7 +436,7 @@ impl BucketState {
                 self.myself.stop(Some("another leadership has begun".to_owned()));
             }
         }
-        self.begin_handing_over();
+        self.hand_over_if_ready();
     }
 
     fn took_over(&mut self, leadership: u64) {
@@ -498,6 +512,11 @@ impl BucketState {
                 Err(SettleError::UnderWay) => self.promise(now, Promise::SettledBefore(settlement.id, reply)),
                 Err(error) => reply.send(Err(error.into())),
             },
+            Work::Return(receipt, hold, reply) => {
+                hold.and_then(|hold| self.holds.release(hold));
+                self.give_back(leader, state, now, &receipt);
+                reply.send(Ok(()));
+            }
             Work::Reset(limit, key, reply) => {
                 leader.reset(limit, key, now);
                 self.queues.wake(limit, key, now);
@@ -552,6 +571,7 @@ impl BucketState {
         // What may come back while the leadership is handed over is to be taken of the next leader.
         let is_too_late = self.handover.is_some() && pending.acquire.is_part;
         if !self.may_count || is_too_late {
+            pending.release_permit(leader);
             return pending.answer(Outcome::Unavailable, now);
         }
         if state.limits_version() < self.due_version.max(pending.acquire.version) {
@@ -737,34 +757,33 @@ impl BucketState {
 impl BucketState {
     /// Proposes nothing more, and when what is in flight has committed, hands over.
     fn hand_over(&mut self, to: Option<NodeId>, done: oneshot::Sender<()>) {
-        if self.handover.is_some() {
-            done.send(()).ok();
-            return;
+        if let Some(handover) = &mut self.handover {
+            return handover.done.push(done);
         }
         let now = self.now();
         let parts_until = self.last_part.map_or(now, |last| last.plus(nanos(PARTS_AT_HANDOVER)));
         let holds_until = now.plus(nanos(HOLDS_AT_HANDOVER));
-        self.handover = Some(Handover { commands: None, to, parts_until, holds_until, done });
+        self.handover = Some(Handover { commands: None, to, parts_until, holds_until, done: vec![done] });
         if self.proposed_mono_ns.is_some() {
             return;
         }
         if self.leader.is_some() {
             self.set_timers(now);
-            self.begin_handing_over();
+            self.hand_over_if_ready();
         } else {
             // It has not even taken over, so there is nothing to lose.
             self.handed_over();
         }
     }
 
-    /// Stops spending and has the group grant exactly what was spent, then ends the leadership; not while something is in flight or
-    /// may come back.
-    fn begin_handing_over(&mut self) {
+    /// If the leadership is to be handed over, and nothing is in flight or may come back: stops spending and has the group grant exactly
+    /// what was spent, then ends the leadership.
+    fn hand_over_if_ready(&mut self) {
+        if self.handover.is_none() || self.proposed_mono_ns.is_some() {
+            return;
+        }
         let stamp = self.stamp();
-        let waits = |handover: &Handover| {
-            handover.parts_until > stamp.at || !self.holds.is_empty() && handover.holds_until > stamp.at
-        };
-        if self.proposed_mono_ns.is_some() || self.handover.as_ref().is_none_or(waits) {
+        if self.handover.as_ref().is_some_and(|handover| handover.waits(stamp.at, &self.holds)) {
             return;
         }
         let Some(mut leader) = self.leader.take() else { return };
@@ -784,9 +803,7 @@ impl BucketState {
             }
             _ => {
                 // Another leader has taken over already. What was to be committed is not.
-                if let Some(handover) = self.handover.take() {
-                    handover.done.send(()).ok();
-                }
+                self.handover.take().into_iter().for_each(Handover::done);
                 self.myself.stop(Some("another leader has taken over".to_owned()));
             }
         }
@@ -803,13 +820,13 @@ impl BucketState {
     fn handed_over(&mut self) {
         self.environment.events.on(Event::HandedOver { shard: self.shard });
         self.acks.drain(..).chain(self.next_acks.drain(..)).for_each(Ack::committed);
-        if let Some(Handover { to, done, .. }) = self.handover.take() {
+        if let Some(handover) = self.handover.take() {
             let group = Arc::clone(&self.group);
             tokio::spawn(async move {
-                if let Some(to) = to {
+                if let Some(to) = handover.to {
                     group.transfer(to).await;
                 }
-                done.send(()).ok();
+                handover.done();
             });
         }
         self.myself.stop(Some("handed over".to_owned()));

@@ -194,10 +194,7 @@ impl Actor for SupervisorActor {
             SupervisorMsg::Reshape(done) => state.ask_all(BucketMsg::Reshape, done),
             SupervisorMsg::Replace => state.replace().await?,
             SupervisorMsg::Opened(shard, opened) => state.opened(shard, opened).await?,
-            SupervisorMsg::Closed(shard) => {
-                state.closing.remove(&shard);
-                state.replace().await?;
-            }
+            SupervisorMsg::Closed(shard) => state.closed(shard).await?,
             SupervisorMsg::Move(shard, replicas, reply) => state.move_shard(shard, replicas, reply),
             SupervisorMsg::Drain(done) => state.drain(done),
             SupervisorMsg::HandOver(done) => state.hand_over_all(done),
@@ -321,6 +318,12 @@ impl SupervisorState {
                 drop(myself.cast(SupervisorMsg::Closed(shard)));
             });
         }
+    }
+
+    /// A shard that is kept elsewhere is closed. It may be kept here again by now.
+    async fn closed(&mut self, shard: ShardId) -> Result<(), ActorProcessingErr> {
+        self.closing.remove(&shard);
+        self.replace().await
     }
 
     async fn start_replica(&mut self, shard: ShardId) -> Result<(), ActorProcessingErr> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openraft::alias::SnapshotOf;
-use openraft::raft::SnapshotResponse;
+use openraft::raft::{AppendEntriesResponse, SnapshotResponse};
 use serde::Serialize;
 use tollgate_limiter::{self as limiter, ShardClock};
 
@@ -55,16 +55,26 @@ impl Endpoint for GroupEndpoint<crate::meta::ClusterState> {
     }
 }
 
-fn heartbeat<M: Machine + Sync>(group: &Group<M>, request: AppendEntries) -> BoxFuture<'static, HeartbeatAnswer> {
-    let raft = group.raft().clone();
-    async move { raft.append_entries(request).await.map_err(|error| RaftRefusal::Stopped(error.to_string())) }.boxed()
+fn heartbeat<M: Machine + Sync>(group: &Arc<Group<M>>, request: AppendEntries) -> BoxFuture<'static, HeartbeatAnswer> {
+    let group = Arc::clone(group);
+    async move { append(&group, request).await }.boxed()
 }
 
-fn answer<M: Machine + Sync>(group: &Group<M>, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
-    let (raft, receiving) = (group.raft().clone(), Arc::clone(group.receiving()));
+/// Takes what a leader says; if it is the leader, it was heard.
+async fn append<M: Machine + Sync>(group: &Group<M>, request: AppendEntries) -> HeartbeatAnswer {
+    let appended = group.raft().append_entries(request).await;
+    let answer = appended.map_err(|error| RaftRefusal::Stopped(error.to_string()))?;
+    if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+        group.leader_heard();
+    }
+    Ok(answer)
+}
+
+fn answer<M: Machine + Sync>(group: &Arc<Group<M>>, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
+    let (raft, receiving, group) = (group.raft().clone(), Arc::clone(group.receiving()), Arc::clone(group));
     async move {
         match request {
-            RaftRequest::Append(request) => encoded(raft.append_entries(request).await),
+            RaftRequest::Append(request) => encode(&append(&group, request).await),
             RaftRequest::Vote(request) => encoded(raft.vote(request).await),
             RaftRequest::PreVote(request) => encoded(raft.pre_vote(request).await),
             RaftRequest::TransferLeader(request) => encoded(raft.handle_transfer_leader(request).await),

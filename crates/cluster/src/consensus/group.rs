@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
@@ -43,6 +43,9 @@ const SMALL_LAG: u64 = 64;
 
 /// The pause between two such tries.
 const ELECTION_RETRY_PAUSE: Duration = Duration::from_millis(2);
+
+/// When nothing was heard of a leader for so long, the election timeout is looked at, which is several times as long.
+const UNHEARD: Duration = Duration::from_millis(250);
 
 /// What a group needs to start.
 pub(crate) struct GroupOptions {
@@ -103,6 +106,8 @@ pub(crate) struct Group<M: Machine + Sync> {
     state: Arc<Replicated<M>>,
     receiving: Arc<Receiving>,
     silence: Arc<Silence>,
+    /// When the leader was heard last.
+    heard: Mutex<Option<Instant>>,
 }
 
 impl<M: Machine + Sync> fmt::Debug for Group<M> {
@@ -130,7 +135,8 @@ impl<M: Machine + Sync> Group<M> {
         let raft = openraft::Raft::new(node, config, network, log.clone(), machine)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let group = Self { id, raft, log, state, receiving: Arc::default(), silence };
+        let (receiving, heard) = (Arc::default(), Mutex::default());
+        let group = Self { id, raft, log, state, receiving, silence, heard };
         group.found(node, founding).await.map_err(failed)?;
         Ok(group)
     }
@@ -312,12 +318,25 @@ impl<M: Machine + Sync> Group<M> {
         }
     }
 
-    /// Tells the followers that this node leads, if it does.
+    /// The leader was heard.
+    pub(super) fn leader_heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_leader_heard(&self) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|heard| heard.elapsed() < UNHEARD)
+    }
+
+    /// Tells the followers that this node leads, if it does; and if nobody is heard to, has the group look at its election timeout.
+    ///
+    /// Looking is a timer for each group, many times a second, for what hardly ever comes: so it is off while there is a leader.
     ///
     /// A leader that has heard no quorum for long falls silent, but for a while now and then. If it could be heard all the time, its
     /// followers would wait for it for ever, and nothing would be committed (Ongaro's dissertation, 6.2).
     pub(crate) async fn beat(&self) {
         let leadership = self.leadership();
+        self.raft.runtime_config().tick(leadership.is_none() && !self.is_leader_heard());
         let acked = leadership.and_then(|_| self.quorum_acked());
         let is_silent = self.silence.is_due(leadership, acked, Instant::now());
         // A group that has stopped is reported by `watch_failure`.

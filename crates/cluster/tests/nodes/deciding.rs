@@ -1,9 +1,10 @@
 //! Decisions on any node.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use std::collections::BTreeSet;
+use tollgate_limiter::Algorithm;
 
 use crate::cluster::Cluster;
 use crate::harness::{SECOND, limit, token_bucket};
@@ -70,7 +71,8 @@ async fn what_is_denied_is_charged_nowhere_however_many_ask_at_once() {
 async fn what_is_denied_is_charged_nowhere_while_shards_are_handed_over() {
     let wide = limit("wide", token_bucket(10, HOUR, 1_000));
     let narrow = limit("narrow", token_bucket(10, HOUR, 20));
-    let cluster = Cluster::start(3, vec![wide, narrow]).await;
+    let slots = limit("slots", Algorithm::Concurrency { permits: 1_000, ttl_ns: HOUR });
+    let cluster = Cluster::start(3, vec![wide, narrow, slots]).await;
     cluster.until_led().await;
     let done = AtomicBool::new(false);
     let ask = async |user: &str| {
@@ -101,11 +103,11 @@ async fn what_is_denied_is_charged_nowhere_while_shards_are_handed_over() {
     cluster.until_led().await;
     for (user, allowed) in users.iter().zip(allowed) {
         assert_eq!(allowed, 20, "{user}");
-        until_left(&cluster, user, [0, 980]).await;
+        until_left(&cluster, user, [0, 980, 980]).await;
     }
 }
 
-async fn until_left(cluster: &Cluster, user: &str, expected: [u64; 2]) {
+async fn until_left<const N: usize>(cluster: &Cluster, user: &str, expected: [u64; N]) {
     let mut left = Vec::new();
     for _ in 0..500 {
         let verdict = cluster.acquire(1, user, 0).await;

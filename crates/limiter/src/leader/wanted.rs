@@ -60,6 +60,8 @@ pub(super) struct Want {
     pub(super) units: u64,
     /// The slice after the present one will be used, too.
     pub(super) next_slice: bool,
+    /// It was overdrawn by a settlement, which is told to be done when the next entry is.
+    pub(super) is_in_debt: bool,
 }
 
 impl Wanted {
@@ -131,6 +133,11 @@ impl Wanted {
         self.buckets.entry((limit, key)).or_default();
     }
 
+    /// The bucket was overdrawn: its debt goes with the next entry.
+    pub(super) fn owe(&mut self, limit: LimitId, key: Key) {
+        self.buckets.entry((limit, key)).or_default().is_in_debt = true;
+    }
+
     /// The bucket will need the next slice of its window.
     pub(super) fn ask_next_slice(&mut self, limit: LimitId, key: Key) {
         self.buckets.entry((limit, key)).or_default().next_slice = true;
@@ -178,19 +185,24 @@ impl Wanted {
     }
 
     /// Takes the buckets that need a grant. Nothing is in flight: what was taken before has committed, or was not proposed because
-    /// none of it was due. Where it is too much for one entry, the next begins where this one ends, with what is asked for anew by
-    /// then.
+    /// none of it was due. Where it is too much for one entry, debts come first, and the next entry begins where this one ends.
     pub(super) fn take_buckets(&mut self) -> impl Iterator<Item = (LimitId, Key, Want)> + use<> {
-        self.new_buckets_in_flight = std::mem::take(&mut self.new_buckets);
-        let mut earlier = std::mem::take(&mut self.buckets);
-        let later = if earlier.len() > MOST_BUCKETS { earlier.split_off(&self.take_next) } else { BTreeMap::new() };
-        let mut taken: Vec<_> = later.into_iter().chain(earlier).collect();
-        if let Some((next, _)) = taken.get(MOST_BUCKETS) {
-            self.take_next = *next;
-            taken.truncate(MOST_BUCKETS);
-        }
-        self.buckets_in_flight = taken.iter().map(|(bucket, _)| *bucket).collect();
-        self.buckets_in_flight.sort_unstable();
+        let mut wanted = std::mem::take(&mut self.buckets);
+        let taken = if wanted.len() <= MOST_BUCKETS {
+            self.new_buckets_in_flight = std::mem::take(&mut self.new_buckets);
+            wanted
+        } else {
+            let mut taken: BTreeMap<_, _> = wanted.extract_if(.., |_, want| want.is_in_debt).collect();
+            let later = wanted.split_off(&self.take_next);
+            let mut others = later.into_iter().chain(wanted);
+            taken.extend(others.by_ref().take(MOST_BUCKETS.saturating_sub(taken.len())));
+            let rest: Vec<_> = others.collect();
+            self.take_next = rest.first().map_or(self.take_next, |(next, _)| *next);
+            // New buckets are counted until the last of them is asked for.
+            self.buckets = rest.into_iter().collect();
+            taken
+        };
+        self.buckets_in_flight = taken.keys().copied().collect();
         taken.into_iter().map(|((limit, key), want)| (limit, key, want))
     }
 
