@@ -18,7 +18,7 @@ pub trait Clock: Send + Sync + 'static {
 
 /// Gives unpredictable numbers: identities of clusters and reservations.
 pub trait Entropy: Send + Sync + 'static {
-    /// 128 bits that nobody can guess.
+    /// 128 bits that nobody can guess, and that were never given before.
     fn bits(&self) -> u128;
 }
 

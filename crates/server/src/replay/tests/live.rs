@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tollgate_cluster::{
@@ -59,11 +59,13 @@ impl Clock for HandClock {
     }
 }
 
-struct FixedEntropy;
+/// Numbers that nobody has to guess, each only once.
+#[derive(Default)]
+struct CountingEntropy(AtomicU64);
 
-impl Entropy for FixedEntropy {
+impl Entropy for CountingEntropy {
     fn bits(&self) -> u128 {
-        7
+        self.0.fetch_add(1, Ordering::SeqCst).into()
     }
 }
 
@@ -101,11 +103,13 @@ impl Live {
         clock.advance_to(at);
         let environment = Environment {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Arc::new(FixedEntropy),
+            entropy: Arc::new(CountingEntropy::default()),
             events: Arc::clone(&work) as Arc<dyn Events>,
             storage: Arc::new(MemoryStorage::new()),
         };
-        let identity = NodeIdentity::of_data(&*environment.storage, 1, &FixedEntropy).await.expect("memory takes it");
+        let identity = NodeIdentity::of_data(&*environment.storage, 1, &CountingEntropy::default())
+            .await
+            .expect("memory takes it");
         let options = NodeOptions {
             identity,
             forming: Forming::Alone,
