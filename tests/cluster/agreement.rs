@@ -115,7 +115,7 @@ async fn expect_charged(cluster: &Cluster, user: usize, admitted: u64) {
 #[tokio::test]
 async fn limits_on_different_shards_are_charged_all_or_none_whichever_node_is_asked() {
     // So patient that a debug build need not decide without the leaders when all is asked at once.
-    let cluster = Cluster::of_three_with(&[("TOLLGATE_CLUSTER__DEADLINE", "5s")]).await;
+    let cluster = Cluster::of_three_with("TOLLGATE_CLUSTER__DEADLINE", "5s").await;
     put_pair(&cluster).await;
     put_limits(&cluster).await;
     cluster.exact().await;

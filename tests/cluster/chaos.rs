@@ -13,7 +13,7 @@ use crate::disks;
 use crate::history::now_ns;
 use crate::load::Load;
 use crate::machine::Machine;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{self, Namespaces};
 use crate::probes::{Bucket, Probes};
 use crate::small_disk::SmallDisk;
 use crate::wait::until;
@@ -26,9 +26,6 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// For how long a process is stopped.
 const STOPPED: Duration = Duration::from_secs(30);
-
-/// Half a period of a link that comes and goes.
-const FLAP: Duration = Duration::from_millis(300);
 
 /// How long a node may take to hand over all that it leads, or to end.
 const HANDED_OVER: Duration = Duration::from_secs(10);
@@ -139,8 +136,7 @@ impl Arena {
             places[0].data = Some(mounted.path().join("data"));
             disk = Some(mounted);
         }
-        let mut cluster = Cluster::at(&places).await;
-        cluster.start_all().await;
+        let cluster = Cluster::of(&places).await;
         let saved = json!({"match": {"endpoint": "saved"}, "by": ["user"], "rate": 1, "per": "24h",
             "burst_limit": SAVED_BURST, "on_unavailable": "deny"});
         cluster.put_limit(1, "saved", saved).await;
@@ -158,7 +154,7 @@ impl Arena {
     async fn strike(&mut self, fault: Fault) -> u64 {
         let begun = now_ns();
         let leader = self.cluster.busiest().await;
-        let others = [leader % 3 + 1, (leader + 1) % 3 + 1];
+        let others = namespaces::others(leader);
         match fault {
             Fault::Nothing => sleep(FAULT).await,
             Fault::KillLeader => {
@@ -175,7 +171,8 @@ impl Arena {
                 self.cluster.resume(leader);
             }
             Fault::CutLeader { .. } | Fault::Unheard | Fault::Deaf | Fault::Flapping => {
-                self.break_network(fault, leader, others).await;
+                self.probes.ask_only(&others);
+                self.break_network(fault, leader).await;
             }
             Fault::FullDisk => self.fill_disk().await,
             Fault::WallClocks => {
@@ -201,7 +198,7 @@ impl Arena {
                 for node in 1..=3 {
                     assert_eq!(self.cluster.stop(node, HANDED_OVER).await.0, Some(0), "{}", self.cluster.log(node));
                     // As a load balancer does that asks for `/ready`.
-                    self.probes.ask_only(&[node % 3 + 1, (node + 1) % 3 + 1]);
+                    self.probes.ask_only(&namespaces::others(node));
                     self.restart(&[node]).await;
                     self.probes.ask_only(&[1, 2, 3]);
                     sleep(CALM).await;
@@ -230,28 +227,12 @@ impl Arena {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    async fn break_network(&self, fault: Fault, leader: usize, others: [usize; 2]) {
+    async fn break_network(&self, fault: Fault, leader: usize) {
         let network = self.network.as_ref().expect("this fault has one");
-        self.probes.ask_only(&others);
         match fault {
-            Fault::Unheard => {
-                others.into_iter().for_each(|other| network.cut_one_way(leader, other));
-                sleep(FAULT).await;
-                others.into_iter().for_each(|other| network.mend_one_way(leader, other));
-            }
-            Fault::Deaf => {
-                others.into_iter().for_each(|other| network.cut_one_way(other, leader));
-                sleep(FAULT).await;
-                others.into_iter().for_each(|other| network.mend_one_way(other, leader));
-            }
-            Fault::Flapping => {
-                for _ in 0..10 {
-                    network.cut(leader);
-                    sleep(FLAP).await;
-                    network.mend(leader);
-                    sleep(FLAP).await;
-                }
-            }
+            Fault::Unheard => network.make_unheard(leader, FAULT).await,
+            Fault::Deaf => network.make_deaf(leader, FAULT).await,
+            Fault::Flapping => network.flap(leader).await,
             _ => {
                 if matches!(fault, Fault::CutLeader { with_clients: false }) {
                     self.load.keep_away(leader);

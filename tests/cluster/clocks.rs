@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::cluster::{Cluster, places};
+use crate::cluster::{Cluster, patient_places};
 use crate::load::Load;
 use crate::machine::Machine;
 
@@ -35,14 +35,9 @@ async fn expect_step(cluster: &Cluster, node: usize, step_s: i64) {
 #[tokio::test]
 async fn wall_clocks_that_step_by_an_hour_refill_nobody_whoever_fails_and_boots_anew() {
     let Some(machines) = (0..3).map(|_| Machine::make()).collect::<Option<Vec<_>>>() else { return };
-    let mut places: Vec<_> =
-        places(3).into_iter().zip(&machines).map(|(place, machine)| machine.place(place)).collect();
-    for place in &mut places {
-        // So patient that nothing is degraded only because a debug build has little of a busy machine.
-        place.environment.push(("TOLLGATE_CLUSTER__DEADLINE".to_owned(), "900ms".to_owned()));
-    }
-    let mut cluster = Cluster::at(&places).await;
-    cluster.start_all().await;
+    let places: Vec<_> =
+        patient_places(3).into_iter().zip(&machines).map(|(place, machine)| machine.place(place)).collect();
+    let mut cluster = Cluster::of(&places).await;
     let load = Load::start(&cluster).await;
     // Twelve units an hour: one that is there too early is a step that was believed.
     let hourly = json!({"match": {"endpoint": "hourly"}, "by": ["user"], "rate": 12, "per": "1h", "burst_limit": 12,

@@ -55,6 +55,19 @@ pub(crate) struct Place {
     pub(crate) data: Option<PathBuf>,
 }
 
+impl Place {
+    /// The same place, with a setting from the environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// Free places on loopback whose nodes are so patient that nothing is degraded only because a debug build has little of a busy machine.
+pub(crate) fn patient_places(nodes: usize) -> Vec<Place> {
+    places(nodes).into_iter().map(|place| place.with("TOLLGATE_CLUSTER__DEADLINE", "900ms")).collect()
+}
+
 /// Free places on loopback: an address of this test's own, so that nobody else's outgoing connection takes a port of it while a
 /// node is down, and ports that are free on it.
 pub(crate) fn places(nodes: usize) -> Vec<Place> {
@@ -105,17 +118,17 @@ impl Cluster {
 
     /// Three nodes that are ready.
     pub(crate) async fn of_three() -> Self {
-        Self::of_three_with(&[]).await
+        Self::of(&places(3)).await
     }
 
-    /// Three nodes with settings from the environment, ready.
-    pub(crate) async fn of_three_with(settings: &[(&str, &str)]) -> Self {
-        let mut places = places(3);
-        for place in &mut places {
-            place.environment =
-                settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        }
-        let mut cluster = Self::at(&places).await;
+    /// Three nodes with a setting from the environment, ready.
+    pub(crate) async fn of_three_with(name: &str, value: &str) -> Self {
+        Self::of(&places(3).into_iter().map(|place| place.with(name, value)).collect::<Vec<_>>()).await
+    }
+
+    /// Nodes at these places, ready.
+    pub(crate) async fn of(places: &[Place]) -> Self {
+        let mut cluster = Self::at(places).await;
         cluster.start_all().await;
         cluster
     }

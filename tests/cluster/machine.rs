@@ -55,7 +55,8 @@ impl Machine {
             ("FAKETIME_CACHE_DURATION", LOOKS_EVERY_SECONDS.to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+        let ours = environment.map(|(name, value)| (name.to_owned(), value));
+        let environment = place.environment.into_iter().chain(ours).collect();
         Place { prefix, environment, ..place }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, places};
+use crate::cluster::{Cluster, patient_places};
 use crate::load::Load;
 use crate::wait::until;
 
@@ -14,14 +14,9 @@ const MOVED: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_node_joins_another_drains_and_leaves_and_no_token_is_lost() {
-    // So patient that nothing is degraded only because a debug build has little of a busy machine.
-    let mut places = places(4);
-    for place in &mut places {
-        place.environment = vec![("TOLLGATE_CLUSTER__DEADLINE".to_owned(), "900ms".to_owned())];
-    }
+    let places = patient_places(4);
     let (three, fourth) = places.split_at(3);
-    let mut cluster = Cluster::at(three).await;
-    cluster.start_all().await;
+    let mut cluster = Cluster::of(three).await;
     let saved = json!({"match": {"endpoint": "saved"}, "by": ["user"], "rate": 1, "per": "24h", "burst_limit": 100});
     cluster.put_limit(1, "saved", saved).await;
     let load = Load::start(&cluster).await;

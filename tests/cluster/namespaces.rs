@@ -2,12 +2,18 @@
 //! this process alone, over which clients reach it whatever is cut between the nodes.
 
 use std::process::Command;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::cluster::Place;
 
 /// Where nodes listen; each namespace has all ports to itself.
 const HTTP_PORT: u16 = 8080;
 const PEER_PORT: u16 = 9101;
+
+/// Half a period of a link that comes and goes.
+const FLAP: Duration = Duration::from_millis(300);
 
 /// Removed when dropped, and with them all links.
 pub(crate) struct Namespaces {
@@ -77,13 +83,37 @@ impl Namespaces {
         self.ip_at_bridge(&["link", "set", &format!("port{node}"), "master", "bridge"]);
     }
 
+    /// No other node hears a node for a while; it hears them.
+    pub(crate) async fn make_unheard(&self, node: usize, span: Duration) {
+        others(node).into_iter().for_each(|other| self.cut_one_way(node, other));
+        sleep(span).await;
+        others(node).into_iter().for_each(|other| self.mend_one_way(node, other));
+    }
+
+    /// A node hears no other for a while; they hear it.
+    pub(crate) async fn make_deaf(&self, node: usize, span: Duration) {
+        others(node).into_iter().for_each(|other| self.cut_one_way(other, node));
+        sleep(span).await;
+        others(node).into_iter().for_each(|other| self.mend_one_way(other, node));
+    }
+
+    /// The links of a node come and go, for six seconds.
+    pub(crate) async fn flap(&self, node: usize) {
+        for _ in 0..10 {
+            self.cut(node);
+            sleep(FLAP).await;
+            self.mend(node);
+            sleep(FLAP).await;
+        }
+    }
+
     /// Nothing goes from one node to another any more; what goes the other way arrives.
-    pub(crate) fn cut_one_way(&self, from: usize, to: usize) {
+    fn cut_one_way(&self, from: usize, to: usize) {
         self.ip_at(from, &["route", "add", "blackhole", &format!("{}/32", peer_host(to))]);
     }
 
     /// Undoes [`Namespaces::cut_one_way`].
-    pub(crate) fn mend_one_way(&self, from: usize, to: usize) {
+    fn mend_one_way(&self, from: usize, to: usize) {
         self.ip_at(from, &["route", "del", "blackhole", &format!("{}/32", peer_host(to))]);
     }
 
@@ -114,6 +144,11 @@ impl Drop for Namespaces {
         // One that was not made yet cannot be removed.
         all.for_each(|namespace| drop(try_ip(&["netns", "del", &namespace])));
     }
+}
+
+/// The other two of three nodes.
+pub(crate) fn others(node: usize) -> [usize; 2] {
+    [node % 3 + 1, (node + 1) % 3 + 1]
 }
 
 fn peer_host(node: usize) -> String {

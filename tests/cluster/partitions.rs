@@ -4,29 +4,21 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::load::Load;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, others};
 
 /// How long a fault lasts: longer than elections, leases and horizons do.
 const FAULT: Duration = Duration::from_secs(5);
 
-/// Half a period of a link that comes and goes.
-const FLAP: Duration = Duration::from_millis(300);
-
 /// Lets the network of a cluster under load be broken and mended by `fault`, which is given the node that leads the most shards.
 async fn check_fault(fault: impl AsyncFn(&Namespaces, &Load, usize)) {
     let Some(network) = Namespaces::make(3) else { return };
-    let mut cluster = Cluster::at(&network.places()).await;
-    cluster.start_all().await;
+    let cluster = Cluster::of(&network.places()).await;
     let load = Load::start(&cluster).await;
     let leader = cluster.busiest().await;
     fault(&network, &load, leader).await;
     eprintln!("exact {:?} after the network is whole", cluster.exact().await);
     load.answers_resume(&[1, 2, 3]).await;
     load.checked().await;
-}
-
-fn others(node: usize) -> [usize; 2] {
-    [node % 3 + 1, (node + 1) % 3 + 1]
 }
 
 #[tokio::test]
@@ -55,33 +47,15 @@ async fn a_leader_that_is_cut_off_with_clients_spends_nothing_that_another_spend
 
 #[tokio::test]
 async fn a_leader_that_is_heard_by_nobody_but_hears_all_spends_nothing_twice() {
-    check_fault(async |network, _, leader| {
-        others(leader).into_iter().for_each(|other| network.cut_one_way(leader, other));
-        tokio::time::sleep(FAULT).await;
-        others(leader).into_iter().for_each(|other| network.mend_one_way(leader, other));
-    })
-    .await;
+    check_fault(async |network, _, leader| network.make_unheard(leader, FAULT).await).await;
 }
 
 #[tokio::test]
 async fn a_leader_that_hears_nobody_but_is_heard_spends_nothing_twice() {
-    check_fault(async |network, _, leader| {
-        others(leader).into_iter().for_each(|other| network.cut_one_way(other, leader));
-        tokio::time::sleep(FAULT).await;
-        others(leader).into_iter().for_each(|other| network.mend_one_way(other, leader));
-    })
-    .await;
+    check_fault(async |network, _, leader| network.make_deaf(leader, FAULT).await).await;
 }
 
 #[tokio::test]
 async fn a_link_that_comes_and_goes_admits_nothing_twice() {
-    check_fault(async |network, _, leader| {
-        for _ in 0..10 {
-            network.cut(leader);
-            tokio::time::sleep(FLAP).await;
-            network.mend(leader);
-            tokio::time::sleep(FLAP).await;
-        }
-    })
-    .await;
+    check_fault(async |network, _, leader| network.flap(leader).await).await;
 }

@@ -98,7 +98,7 @@ async fn of_two_nodes_that_settle_a_reservation_at_once_one_is_told_that_it_is_s
 
 #[tokio::test]
 async fn a_reservation_outlives_the_leader_that_gave_it() {
-    let mut cluster = Cluster::of_three_with(&[("TOLLGATE_CLUSTER__SHARDS", "1")]).await;
+    let mut cluster = Cluster::of_three_with("TOLLGATE_CLUSTER__SHARDS", "1").await;
     put_limits(&cluster).await;
     put_limit(&cluster).await;
     for round in 0..2 {

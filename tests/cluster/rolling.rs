@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patient_places};
 use crate::history::{Outcome, Record, now_ns};
 use crate::load::Load;
 
@@ -38,8 +38,7 @@ fn fault(record: &Record, restarts: &[Restart]) -> Option<&'static str> {
 
 #[tokio::test]
 async fn a_rolling_restart_fails_no_request_and_loses_no_token() {
-    // So patient that nothing is degraded only because a debug build has little of a busy machine.
-    let mut cluster = Cluster::of_three_with(&[("TOLLGATE_CLUSTER__DEADLINE", "900ms")]).await;
+    let mut cluster = Cluster::of(&patient_places(3)).await;
     let saved = json!({"match": {"endpoint": "saved"}, "by": ["user"], "rate": 1, "per": "24h", "burst_limit": 100});
     cluster.put_limit(1, "saved", saved).await;
     let load = Load::start(&cluster).await;

@@ -554,10 +554,7 @@ impl Node {
 
     /// Waits until the node is no part of the cluster any more, because an operator removed it.
     pub async fn left(&self) {
-        // Nobody tells any more when the node stops.
-        if self.left.clone().wait_for(|left| *left).await.is_err() {
-            return std::future::pending().await;
-        }
+        until_true(&self.left).await;
         if let Err(error) = (NodeIdentity { left: true, ..self.own }).save(&*self.environment.storage).await {
             tracing::error!(%error, "that this node was removed from its cluster cannot be kept");
         }
@@ -566,9 +563,7 @@ impl Node {
     /// Waits until an actor has ended that the node cannot do without and nobody starts anew. What is left of the node answers as if it
     /// were cut off: it should end, and be started again.
     pub async fn failed(&self) {
-        if self.failed.clone().wait_for(|failed| *failed).await.is_err() {
-            std::future::pending().await
-        }
+        until_true(&self.failed).await;
     }
 
     /// Stops with nothing handed over, as a crash does: the next leaders count as spent what this one could have spent.
@@ -626,6 +621,13 @@ impl Node {
         }
         self.supervisor.stop(None);
         self.stop_groups().await;
+    }
+}
+
+/// Waits until it is `true`; for ever, if nobody is left to tell.
+async fn until_true(told: &watch::Receiver<bool>) {
+    if told.clone().wait_for(|is_true| *is_true).await.is_err() {
+        std::future::pending().await
     }
 }
 

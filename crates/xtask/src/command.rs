@@ -1,7 +1,7 @@
 //! Runs other programs and says which failed.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,15 +16,14 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 pub(crate) fn run(mut command: impl AsMutCommand) -> Result<()> {
     let command = command.as_mut_command();
     println!("$ {}", shown(command));
-    let status = command.status().with_context(|| format!("{} cannot be started", shown(command)))?;
-    ensure!(status.success(), "{} failed: {status}", shown(command));
-    Ok(())
+    let status = command.status().with_context(|| cannot_start(command))?;
+    ended(command, status)
 }
 
 /// Runs a command to its end and prints only those lines of its output that are of a table.
 pub(crate) fn run_for_table(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
     let output = child.stdout.take().context("its output is piped")?;
     for line in BufReader::new(output).lines() {
         let line = line?;
@@ -32,7 +31,14 @@ pub(crate) fn run_for_table(command: &mut Command) -> Result<()> {
             println!("{line}");
         }
     }
-    let status = child.wait()?;
+    ended(command, child.wait()?)
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!("{} cannot be started", shown(command))
+}
+
+fn ended(command: &Command, status: ExitStatus) -> Result<()> {
     ensure!(status.success(), "{} failed: {status}", shown(command));
     Ok(())
 }
