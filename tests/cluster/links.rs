@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{Cluster, places};
+use crate::cluster::{Cluster, patient_places};
 use crate::load::Load;
 use crate::proxy::Proxy;
 
@@ -11,7 +11,7 @@ const FAULT: Duration = Duration::from_secs(4);
 
 /// Three nodes, each behind a proxy. All lists hold the proxies.
 async fn behind_proxies() -> (Cluster, Vec<Proxy>) {
-    let mut places = places(6);
+    let mut places = patient_places(6);
     let fronts = places.split_off(3);
     let mut proxies = Vec::new();
     for (place, front) in places.iter_mut().zip(fronts) {
