@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, HEALED};
+use crate::cluster::{Cluster, HEALED, patient_places};
 use crate::harness::{Answer, call};
 use crate::load::put_limits;
 use crate::wait::until;
 
 #[tokio::test]
 async fn the_same_bucket_asked_at_all_nodes_in_turn_admits_exactly_its_burst() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of(&patient_places(3)).await;
     let documents = [
         json!({"rate": 1, "per": "1h", "burst_limit": 10}),
         json!({"algorithm": "sliding_window", "rate": 10, "per": "1h"}),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patient_places};
 use crate::load::put_limits;
 
 async fn put_burst(cluster: &Cluster, node: usize, burst: u64) {
@@ -22,7 +22,7 @@ fn request(user: &str, cost: u64) -> Value {
 
 #[tokio::test]
 async fn a_change_holds_at_once_on_the_nodes_that_were_not_asked() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of(&patient_places(3)).await;
     for (round, burst) in [5_u64, 50, 7, 300, 1, 20, 19, 21, 2, 90].into_iter().cycle().take(40).enumerate() {
         let changed_at = round % 3 + 1;
         put_burst(&cluster, changed_at, burst).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, HEALED};
+use crate::cluster::{Cluster, HEALED, patient_places};
 use crate::harness::{Answer, call};
 use crate::load::put_limits;
 use crate::wait::until;
@@ -30,7 +30,7 @@ async fn settle(cluster: &Cluster, node: usize, reservation: &Value) -> Answer {
 
 #[tokio::test]
 async fn who_queues_at_a_leader_that_dies_is_answered_by_the_next() {
-    let mut cluster = Cluster::of_three().await;
+    let mut cluster = Cluster::of(&patient_places(3)).await;
     put_limits(&cluster).await;
     let limit = json!({"match": {"endpoint": "queued"}, "by": ["user"], "rate": 1, "per": "4s", "burst_limit": 1});
     cluster.put_limit(1, "queued", limit).await;
@@ -69,7 +69,7 @@ async fn who_queues_at_a_leader_that_dies_is_answered_by_the_next() {
 
 #[tokio::test]
 async fn what_one_node_reserved_another_settles_and_once() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of(&patient_places(3)).await;
     put_limit(&cluster).await;
     for user in 0..12 {
         let user = user.to_string();
@@ -84,7 +84,7 @@ async fn what_one_node_reserved_another_settles_and_once() {
 
 #[tokio::test]
 async fn of_two_nodes_that_settle_a_reservation_at_once_one_is_told_that_it_is_settled() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of(&patient_places(3)).await;
     put_limit(&cluster).await;
     for user in 0..12 {
         let reservation = reserve(&cluster, 1, &user.to_string()).await;

@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patient_places};
 
 #[tokio::test]
 async fn a_bucket_that_is_reset_is_whole_although_all_nodes_remembered_a_denial() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of(&patient_places(3)).await;
     let limit = json!({"match": {"endpoint": "reset"}, "by": ["user"], "rate": 1, "per": "24h", "burst_limit": 3});
     cluster.put_limit(1, "reset", limit).await;
     for round in 0..30 {
