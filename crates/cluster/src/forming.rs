@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tollgate_transport::{Instance, PeerAddress};
 
 use crate::actors::{CHANGE_DEADLINE, propose};
@@ -19,6 +19,9 @@ use crate::view::meta_voters;
 
 /// How long another node may take to answer while the cluster forms, and the pause between two questions.
 const ANSWER: Duration = Duration::from_millis(200);
+
+/// How long an introduction may wait for its answer. Then somebody else may lead, and is asked for the same.
+const INTRODUCTION: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How often it is said what the node waits for.
@@ -205,9 +208,11 @@ impl Newcomer<'_> {
 
     /// Has the node known in the cluster, with where it is and which data it has.
     async fn introduce(&self) -> Result<(), StartError> {
+        let id = self.hosting.environment.entropy.bits();
         let mut told = Instant::now();
         loop {
-            let problem = match self.ask_leader(self.introduction()).await {
+            let asked = timeout(INTRODUCTION, self.ask_leader(id, self.introduction())).await;
+            let problem = match asked.unwrap_or_else(|_| Err(format!("no answer within {INTRODUCTION:?}"))) {
                 // Known there, and soon here: before that the node would take itself for removed.
                 Ok(Applied::Done | Applied::Created) if self.is_introduced() => return Ok(()),
                 Ok(Applied::Done | Applied::Created) => {
@@ -216,6 +221,7 @@ impl Newcomer<'_> {
                 }
                 Ok(Applied::OtherData) => return Err(StartError::OtherData(self.hosting.me)),
                 Ok(applied) => return Err(StartError::NotTaken(format!("{applied:?}"))),
+                Err(_) if self.is_introduced() => return Ok(()),
                 Err(problem) => problem,
             };
             if let Forming::Join { contact, .. } = &self.options.forming
@@ -232,7 +238,7 @@ impl Newcomer<'_> {
     }
 
     /// Asks the leader of group 0 for a change, which a node that joins first has to find.
-    async fn ask_leader(&self, change: Change) -> Result<Applied, String> {
+    async fn ask_leader(&self, id: u128, change: Change) -> Result<Applied, String> {
         let peers = &self.hosting.peers;
         let leader = match (self.meta.leader(), &self.options.forming) {
             (Some(leader), _) => leader,
@@ -247,7 +253,6 @@ impl Newcomer<'_> {
             }
             (None, _) => return Err("group 0 has no leader".to_owned()),
         };
-        let id = self.hosting.environment.entropy.bits();
         if leader == self.hosting.me {
             return propose(self.meta, Command::Change(id, change)).await.map_err(|error| error.to_string());
         }

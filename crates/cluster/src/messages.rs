@@ -145,4 +145,10 @@ pub(crate) struct Led {
 }
 
 /// What a replica knows of its shard's clock.
-pub(crate) type SeenTime = Option<ShardTime>;
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct SeenTime {
+    /// The last stamp that is applied there; `None` before the first.
+    pub(crate) stamped: Option<ShardTime>,
+    /// What the shard's clock shows, if somebody there saw it run since then.
+    pub(crate) now: Option<ShardTime>,
+}

@@ -30,7 +30,7 @@ use crate::inbox::Inbox;
 use crate::lease::Lease;
 use crate::messages::{ChangeFailure, Request as PeerRequest};
 use crate::meta::{Applied, Change, ClusterState, Identity};
-use crate::peers::Peers;
+use crate::peers::{PeerError, Peers};
 use crate::reception::{Counter, Reception};
 use crate::reservation::Reservation;
 use crate::router::{AcquireError, Request, Router, RouterArgs, SettleReservationError, Settled, Verdict};
@@ -58,6 +58,9 @@ const SUCCESSION_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a change may look for the leader of group 0 and the pause before it looks again.
 const LEADER_DEADLINE: Duration = Duration::from_secs(5);
 const LEADER_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a change may be without an answer before it is asked for again: what was asked, or the answer, may be lost.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long a change that is made may take to be known here.
 const KNOWN_DEADLINE: Duration = Duration::from_millis(500);
@@ -362,17 +365,22 @@ impl Node {
     }
 
     /// Has the leader of group 0, wherever it is, make a change. Answered when it holds on every node. When another leads before it is
-    /// answered, that one is asked again, by the same number: it is made once.
+    /// answered, or the answer is lost, it is asked for again, by the same number: it is made once.
     async fn change(&self, change: Change) -> Result<Applied, ChangeError> {
         let id = self.environment.entropy.bits();
+        let given_up = Instant::now() + CHANGE_DEADLINE + LEADER_DEADLINE;
         let mut late = Instant::now() + LEADER_DEADLINE;
         loop {
-            let leader = self.meta.leader();
-            let made = match leader {
+            let term = self.meta.term();
+            let made = match self.meta.leader() {
                 Some(leader) if leader == self.me => self.change_here(id, change.clone()).await,
                 Some(there) => tokio::select! {
-                    made = self.change_there(there, id, change.clone()) => made,
-                    () = self.other_leader(leader) => {
+                    made = self.change_there(there, id, change.clone()) => match made {
+                        Ok(made) => made,
+                        Err(error) if Instant::now() >= given_up => return Err(ChangeError::Unavailable(error.to_string())),
+                        Err(_) => continue,
+                    },
+                    () = self.other_leadership(term) => {
                         late = Instant::now() + LEADER_DEADLINE;
                         continue;
                     }
@@ -405,9 +413,9 @@ impl Node {
         drop(timeout(KNOWN_DEADLINE, known).await);
     }
 
-    /// Waits until another node than `leader` leads group 0.
-    async fn other_leader(&self, leader: Option<NodeId>) {
-        while self.meta.leader().is_none() || self.meta.leader() == leader {
+    /// Waits until group 0 is led again in a later term, perhaps by the same node, which has forgotten by then what it was asked for.
+    async fn other_leadership(&self, term: u64) {
+        while self.meta.leader().is_none() || self.meta.term() == term {
             sleep(LEADER_PAUSE).await;
         }
     }
@@ -419,10 +427,13 @@ impl Node {
         made.await.map_err(|_| stopping())?
     }
 
-    async fn change_there(&self, leader: NodeId, id: u128, change: Change) -> Result<Applied, ChangeFailure> {
-        let request = PeerRequest::Change(id, change);
-        let answer = self.peers.call(leader, &request, CHANGE_DEADLINE + LEADER_DEADLINE).await;
-        answer.map_err(|error| ChangeFailure::Unavailable(error.to_string()))?
+    async fn change_there(
+        &self,
+        leader: NodeId,
+        id: u128,
+        change: Change,
+    ) -> Result<Result<Applied, ChangeFailure>, PeerError> {
+        self.peers.call(leader, &PeerRequest::Change(id, change), ASK_AGAIN).await
     }
 
     /// How the bucket of `limit` for these labels stands; `None` when there is no such limit.

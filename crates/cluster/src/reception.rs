@@ -113,7 +113,7 @@ impl Reception {
             ),
             Request::ShardTime(shard) => {
                 let groups = locked(&self.groups);
-                ready(&groups.get(&group_of(shard).0).and_then(|endpoint| endpoint.seen_time()))
+                ready(&groups.get(&group_of(shard).0).map(|endpoint| endpoint.seen_time()))
             }
             Request::Move(shard, replicas) => self.move_shard(shard, replicas),
             Request::Undeny(limit, key) => {

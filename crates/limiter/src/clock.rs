@@ -63,6 +63,16 @@ impl ShardClock {
         Self::anchored(stamp.at, seen_mono_ns)
     }
 
+    /// Continues from a `stamp` as its time was seen to pass here: by this machine, if it stamped itself and has not booted since, or by
+    /// this process, if it saw the stamp come, when the clocks showed `seen`. `None` when neither did.
+    pub fn witnessed(stamp: Stamp, seen: Option<ClockReading>, now: ClockReading) -> Option<Self> {
+        if stamp.reading.boot == now.boot {
+            Some(Self::resume(stamp, now))
+        } else {
+            seen.map(|seen| Self::seen(stamp, seen.mono_ns))
+        }
+    }
+
     /// Takes over a stamp of another node, which was seen here when this node's monotonic clock showed `seen_mono_ns`.
     pub fn follow(&mut self, stamp: Stamp, seen_mono_ns: i64) {
         if stamp.at > self.at(seen_mono_ns) {
@@ -105,6 +115,20 @@ mod tests {
         ];
         for (claim, now, expected) in cases {
             assert_eq!(ShardClock::resume(stamp, now).now(now.mono_ns).nanos(), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn time_counts_as_this_process_or_this_machine_saw_it_pass() {
+        let stamp = Stamp { at: ShardTime::from_nanos(1_000), reading: reading(100, 5_000, 1) };
+        let cases = [
+            ("the machine has not booted since", None, reading(400, 0, 1), Some(1_300)),
+            ("this process saw the stamp", Some(reading(50, 0, 2)), reading(90, 99_999, 2), Some(1_040)),
+            ("nobody here did", None, reading(90, 99_999, 2), None),
+        ];
+        for (claim, seen, now, expected) in cases {
+            let clock = ShardClock::witnessed(stamp, seen, now);
+            assert_eq!(clock.map(|mut clock| clock.now(now.mono_ns).nanos()), expected, "{claim}");
         }
     }
 

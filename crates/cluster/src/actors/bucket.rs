@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 use tollgate_limiter::{
     Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Queues,
     Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
@@ -64,8 +65,10 @@ pub(crate) enum BucketMsg {
     Overdue,
     /// From a timer of this actor, once a second.
     Tick,
-    /// From a task of this actor: how much time has passed since the shard's last stamp.
-    Elapsed(Elapsed),
+    /// From a task of this actor: all that earlier leaderships committed is applied.
+    CaughtUp,
+    /// From a task of this actor: how much time has passed since the shard's last stamp, which is this.
+    Elapsed(Stamp, Elapsed),
     /// From the meta actor: the limits have changed. Answered when no decision is made by earlier ones any more.
     Reshape(oneshot::Sender<()>),
     /// From the supervisor: end the leadership without a loss, in favour of a node if one is named. Answered when that is committed
@@ -112,8 +115,8 @@ pub(crate) struct BucketState {
     environment: Environment,
     myself: ActorRef<BucketMsg>,
     clock: ShardClock,
-    /// The shard's last stamp when the leadership began.
-    found: Option<Stamp>,
+    /// Waits until all that earlier leaderships committed is applied.
+    catching_up: Option<AbortHandle>,
     /// `None` until the takeover is committed.
     leader: Option<Leader>,
     /// Whether the node may count by its limits now, and the version of them that the shard has to count by.
@@ -214,7 +217,8 @@ impl Actor for BucketActor {
             BucketMsg::Turn => state.turn(),
             BucketMsg::Overdue => state.overdue(),
             BucketMsg::Tick => state.tick(),
-            BucketMsg::Elapsed(elapsed) => state.elapsed(elapsed),
+            BucketMsg::CaughtUp => state.caught_up(),
+            BucketMsg::Elapsed(stamp, elapsed) => state.elapsed(stamp, elapsed),
             BucketMsg::Reshape(reply) => state.reshape(reply),
             BucketMsg::HandOver(to, reply) => state.hand_over(to, reply),
         }
@@ -246,7 +250,7 @@ impl BucketState {
             environment,
             myself,
             clock,
-            found: None,
+            catching_up: None,
             leader: None,
             may_count: false,
             due_version: 0,
@@ -275,43 +279,48 @@ impl BucketState {
         Stamp { at: self.clock.now(reading.mono_ns), reading }
     }
 
-    /// Finds out how much time has passed since the shard's last stamp, and takes over.
+    /// Waits until all is applied that earlier leaderships committed: their last stamp is among it.
     fn begin(&mut self) {
+        let (group, leadership, myself) = (Arc::clone(&self.group), self.leadership, self.myself.clone());
+        let catching_up = tokio::spawn(async move {
+            group.caught_up(leadership).await;
+            drop(myself.cast(BucketMsg::CaughtUp));
+        });
+        self.catching_up = Some(catching_up.abort_handle());
+    }
+
+    /// Finds out how much time has passed since the shard's last stamp, and takes over.
+    fn caught_up(&mut self) {
         let (stamp, seen) = self.group.state().read_seen(State::stamp);
         let Some(stamp) = stamp else { return self.take_over() };
-        let now = self.environment.clock.read();
-        self.found = Some(stamp);
-        match elapsed::known_here(stamp, seen, now) {
+        match ShardClock::witnessed(stamp, seen, self.environment.clock.read()) {
             Some(clock) => {
                 self.clock = clock;
                 self.take_over();
             }
-            None => elapsed::ask(self.shard, &self.group, &self.peers, {
+            None => elapsed::ask(self.shard, stamp, &self.group, &self.peers, {
                 let myself = self.myself.clone();
-                move |elapsed| myself.cast(BucketMsg::Elapsed(elapsed)).is_ok()
+                move |elapsed| drop(myself.cast(BucketMsg::Elapsed(stamp, elapsed)))
             }),
         }
     }
 
-    /// Somebody has said how much time has passed.
-    fn elapsed(&mut self, elapsed: Elapsed) {
+    /// The others have said how much time has passed since the last stamp.
+    fn elapsed(&mut self, stamp: Stamp, elapsed: Elapsed) {
         let now = self.environment.clock.read();
-        // Not the present stamp, which may be this leadership's own: the one that it found.
-        match (elapsed, self.found) {
-            (Elapsed::Seen(at), _) => self.clock.follow(Stamp { at, reading: now }, now.mono_ns),
-            (Elapsed::NobodySaw, Some(stamp)) => {
-                let at = ShardClock::resume(stamp, now).now(now.mono_ns);
-                self.clock.follow(Stamp { at, reading: now }, now.mono_ns);
-            }
-            (Elapsed::NobodySaw | Elapsed::Unknown, _) => {}
-        }
-        if self.leader.is_none() && self.proposed_mono_ns.is_none() && self.handover.is_none() {
-            self.take_over();
-        }
+        self.clock = match elapsed {
+            Elapsed::Seen(at) => ShardClock::seen(Stamp { at, reading: now }, now.mono_ns),
+            Elapsed::NobodySaw => ShardClock::resume(stamp, now),
+            Elapsed::Unknown => ShardClock::seen(stamp, now.mono_ns),
+        };
+        self.take_over();
     }
 
     /// Begins the leadership: what earlier ones could have spent unseen counts as spent once this is committed.
     fn take_over(&mut self) {
+        if self.handover.is_some() {
+            return;
+        }
         let stamp = self.stamp();
         self.propose(Command::TakeOver { stamp });
     }
@@ -623,9 +632,9 @@ impl BucketState {
         let mut places: BTreeMap<(LimitId, Key), Place> = BTreeMap::new();
         for pending in std::mem::take(&mut self.pending) {
             let (limit, key) = pending.bucket();
-            self.queues.wake(limit, key, now);
             if pending.reply.is_abandoned() {
                 pending.release_permit(leader);
+                self.queues.wake(limit, key, now);
                 continue;
             }
             let place = places.get(&(limit, key)).copied().unwrap_or(Place::HEAD);
@@ -633,6 +642,10 @@ impl BucketState {
                 places.insert((limit, key), place.behind(turn.units));
                 turned_away.push((turn, at));
             });
+            // While somebody waits for a grant, whoever queues for the same bucket would be looked at in vain, again and again.
+            if self.pending.last().is_none_or(|last| last.bucket() != (limit, key)) {
+                self.queues.wake(limit, key, now);
+            }
         }
         turned_away.into_iter().rev().for_each(|(turn, at)| self.queues.rejoin(turn, at));
     }
@@ -834,6 +847,7 @@ impl BucketState {
 
     /// Leaves nobody waiting.
     fn resign(&mut self) {
+        self.catching_up.take().iter().for_each(AbortHandle::abort);
         let now = self.now();
         let unanswered = std::mem::take(&mut self.pending);
         let queued = std::mem::take(&mut self.queues).into_requests();

@@ -1,27 +1,32 @@
 //! How much time has passed since a shard's last stamp, for whoever begins to lead it.
 //!
 //! A clock that jumps ahead refills buckets that have not refilled. So time counts only as it was seen to pass: by this process, by
-//! this machine since it booted, or by another replica that was there. Wall clocks are believed only when every replica says that it
-//! saw nothing, because all were started anew. While one is silent, it may know better, and time stands still for it.
+//! this machine since it booted (`ShardClock::witnessed`), or by another replica, or its machine, that was there. Wall clocks are
+//! believed only when every replica says that it saw nothing, because all were started anew. While one is silent, it may know better,
+//! and no time has passed.
+//!
+//! A clock that is late stays as late for as long as the shard's time goes on. What was spent by it was spent at an earlier time than
+//! it really was, so to set it forward would refill what has not refilled. For that reason nobody is asked any more once the leadership
+//! has begun, and who answers must have applied the stamp that time is counted from: the time since an earlier one, of a leader
+//! whose clock was less late, is not this shard's time any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tollgate_limiter::{ClockReading, ShardClock, ShardId, ShardTime, Stamp};
+use tollgate_limiter::{ShardId, ShardTime, Stamp};
 
 use super::ShardGroup;
 use crate::consensus::NodeId;
 use crate::messages::{Request, SeenTime};
 use crate::peers::Peers;
 
-/// How long the other replicas may take to answer before the leadership begins without them: part of what a request waits.
-const FIRST_DEADLINE: Duration = Duration::from_millis(50);
-
-/// How often those are asked again that were silent, and how long.
-const AGAIN: Duration = Duration::from_secs(1);
-const TRIES: u32 = 600;
+/// How long the other replicas may take to answer, how often those are asked again that were silent or behind, and after which pause:
+/// a second in all, in which the shard has no leader, and only where machines were started anew. Most answer the first time.
+const DEADLINE: Duration = Duration::from_millis(50);
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the replicas say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,70 +39,40 @@ pub(crate) enum Elapsed {
     Unknown,
 }
 
-/// The shard's clock, if this process or this machine saw it run since `stamp`.
-pub(super) fn known_here(stamp: Stamp, seen: Option<ClockReading>, now: ClockReading) -> Option<ShardClock> {
-    let same_boot = stamp.reading.boot == now.boot;
-    match seen {
-        _ if same_boot => Some(ShardClock::resume(stamp, now)),
-        Some(seen) => Some(ShardClock::seen(stamp, seen.mono_ns)),
-        None => None,
-    }
-}
-
-/// Asks the other replicas and tells of it: once soon, and again when all have answered, if some were silent at first. `tell`
-/// says whether anybody still listens.
+/// Asks the other replicas how much time has passed since `stamp`, and tells of it once.
 pub(super) fn ask(
     shard: ShardId,
+    stamp: Stamp,
     group: &ShardGroup,
     peers: &Arc<Peers>,
-    tell: impl Fn(Elapsed) -> bool + Send + 'static,
+    tell: impl FnOnce(Elapsed) + Send + 'static,
 ) {
     let mut silent = group.voters();
     silent.remove(&peers.me());
     let peers = Arc::clone(peers);
     tokio::spawn(async move {
-        for attempt in 0..TRIES {
-            let answers = ask_once(shard, &silent.iter().copied().collect::<Vec<_>>(), &peers).await;
+        for _ in 0..TRIES {
+            let asked: Vec<NodeId> = silent.iter().copied().collect();
+            let mut answers = ask_once(shard, &asked, &peers).await;
+            answers.retain(|_, seen| seen.stamped == Some(stamp.at));
             silent.retain(|node| !answers.contains_key(node));
-            let seen = answers.values().flatten().max();
-            let elapsed = match seen {
-                Some(at) => Elapsed::Seen(*at),
-                None if silent.is_empty() => Elapsed::NobodySaw,
-                None => Elapsed::Unknown,
-            };
-            let is_news = attempt == 0 || elapsed != Elapsed::Unknown;
-            if (is_news && !tell(elapsed)) || elapsed != Elapsed::Unknown {
-                return;
+            if let Some(at) = answers.values().filter_map(|seen| seen.now).max() {
+                return tell(Elapsed::Seen(at));
             }
-            tokio::time::sleep(AGAIN).await;
+            if silent.is_empty() {
+                return tell(Elapsed::NobodySaw);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
+        tell(Elapsed::Unknown);
     });
 }
 
 async fn ask_once(shard: ShardId, nodes: &[NodeId], peers: &Peers) -> BTreeMap<NodeId, SeenTime> {
     let ask = |node: NodeId| async move {
-        let answer = peers.call::<SeenTime>(node, &Request::ShardTime(shard), FIRST_DEADLINE).await;
-        answer.ok().map(|seen| (node, seen))
+        let answer = peers.call::<Option<SeenTime>>(node, &Request::ShardTime(shard), DEADLINE).await;
+        // A node that does not keep the shard yet has nothing to say.
+        answer.ok().flatten().map(|seen| (node, seen))
     };
     join_all(nodes.iter().copied().map(ask)).await.into_iter().flatten().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_counts_as_this_process_or_this_machine_saw_it_pass() {
-        let reading = |mono_ns, wall_ns, boot| ClockReading { mono_ns, wall_ns, boot };
-        let stamp = Stamp { at: ShardTime::from_nanos(1_000), reading: reading(100, 5_000, 1) };
-        let cases = [
-            ("the machine has not booted since", None, reading(400, 0, 1), Some(1_300)),
-            ("this process saw the stamp", Some(reading(50, 0, 2)), reading(90, 99_999, 2), Some(1_040)),
-            ("nobody here did", None, reading(90, 99_999, 2), None),
-        ];
-        for (claim, seen, now, expected) in cases {
-            let clock = known_here(stamp, seen, now);
-            assert_eq!(clock.map(|mut clock| clock.now(now.mono_ns).nanos()), expected, "{claim}");
-        }
-    }
 }

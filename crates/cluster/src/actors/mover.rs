@@ -19,6 +19,10 @@ use crate::view::View;
 /// How long a step may take: a new replica of a large shard has to be sent its state.
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long the leader of a shard may take to answer before it is looked anew what is to be done: its answer may be lost. Asked again
+/// while it is at it, it answers when it is done.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether the node that takes a step is alive.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -139,7 +143,7 @@ async fn move_shard(
     }
     let request = Request::Move(shard, replicas);
     tokio::select! {
-        moved = peers.call::<Result<(), String>>(leader, &request, STEP_DEADLINE) => moved.map_err(|error| error.to_string())?,
+        moved = peers.call::<Result<(), String>>(leader, &request, ANSWER) => moved.map_err(|error| error.to_string())?,
         () = death(peers, leader) => Err(format!("node {leader}, which was to move shard {shard}, has died")),
     }
 }

@@ -36,7 +36,9 @@ impl Endpoint for GroupEndpoint<limiter::State> {
 
     fn seen_time(&self) -> SeenTime {
         let (stamp, seen) = self.group.state().read_seen(limiter::State::stamp);
-        Some(ShardClock::seen(stamp?, seen?.mono_ns).now(self.clock.mono_ns()))
+        let reading = self.clock.read();
+        let clock = stamp.and_then(|stamp| ShardClock::witnessed(stamp, seen, reading));
+        SeenTime { stamped: stamp.map(|stamp| stamp.at), now: clock.map(|mut clock| clock.now(reading.mono_ns)) }
     }
 }
 
@@ -51,7 +53,7 @@ impl Endpoint for GroupEndpoint<crate::meta::ClusterState> {
 
     /// Group 0 keeps no time.
     fn seen_time(&self) -> SeenTime {
-        None
+        SeenTime { stamped: None, now: None }
     }
 }
 

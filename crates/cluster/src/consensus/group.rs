@@ -108,6 +108,8 @@ pub(crate) struct Group<M: Machine + Sync> {
     silence: Arc<Silence>,
     /// When the leader was heard last.
     heard: Mutex<Option<Instant>>,
+    /// Held while the members are being changed.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl<M: Machine + Sync> fmt::Debug for Group<M> {
@@ -135,8 +137,8 @@ impl<M: Machine + Sync> Group<M> {
         let raft = openraft::Raft::new(node, config, network, log.clone(), machine)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let (receiving, heard) = (Arc::default(), Mutex::default());
-        let group = Self { id, raft, log, state, receiving, silence, heard };
+        let (receiving, heard, changing) = (Arc::default(), Mutex::default(), tokio::sync::Mutex::default());
+        let group = Self { id, raft, log, state, receiving, silence, heard, changing };
         group.found(node, founding).await.map_err(failed)?;
         Ok(group)
     }
@@ -206,9 +208,19 @@ impl<M: Machine + Sync> Group<M> {
     /// When a quorum last confirmed that this node leads; `None` when it does not, or none has yet.
     pub(crate) fn confirmed_at(&self) -> Option<Instant> {
         let leadership = self.leadership()?;
-        // Before it has applied an entry of its own, a leader does not know what its predecessor has committed.
-        let knows_all = self.state.applied().is_some_and(|applied| applied.committed_leader_id() == &leadership);
-        self.quorum_acked().filter(|_| knows_all)
+        self.quorum_acked().filter(|_| self.knows_all(leadership))
+    }
+
+    /// Whether all that leaderships before this one committed is applied here: before an entry of its own is, a leader does not know
+    /// what its predecessor has committed.
+    fn knows_all(&self, leadership: LeaderId) -> bool {
+        self.state.applied().is_some_and(|applied| *applied.committed_leader_id() >= leadership)
+    }
+
+    /// Waits until all that leaderships before this one committed is applied here.
+    pub(crate) async fn caught_up(&self, leadership: LeaderId) {
+        let mut changes = self.state.changes();
+        while !self.knows_all(leadership) && changes.changed().await.is_ok() {}
     }
 
     /// Of the other voters, the one whose log is as good as complete and that `prefers` ranks first (least).
@@ -249,6 +261,7 @@ impl<M: Machine + Sync> Group<M> {
         learners: &BTreeSet<NodeId>,
     ) -> Result<(), MembershipError> {
         let failed = |error: RaftError<Raft, ClientWriteError<Raft>>| MembershipError(error.to_string());
+        let _one_at_a_time = self.changing.lock().await;
         let wanted: BTreeSet<NodeId> = voters.union(learners).copied().collect();
         let present = self.members();
         for node in wanted.difference(&present) {
@@ -383,7 +396,8 @@ impl<M: Machine + Sync> Group<M> {
     pub(crate) fn watch_failure(&self, environment: &Environment) {
         let (mut metrics, events, group) = (self.raft.metrics(), Arc::clone(&environment.events), self.id.0);
         tokio::spawn(async move {
-            while metrics.changed().await.is_ok() {
+            // It may have stopped before anybody watched.
+            loop {
                 match &metrics.borrow_watched().running_state {
                     Ok(()) => {}
                     // We stopped it.
@@ -393,6 +407,9 @@ impl<M: Machine + Sync> Group<M> {
                         events.on(Event::GroupFailed { group });
                         return;
                     }
+                }
+                if metrics.changed().await.is_err() {
+                    return;
                 }
             }
         });

@@ -39,6 +39,22 @@ async fn no_step_of_a_wall_clock_refills_a_bucket_when_its_leader_is_killed() {
 }
 
 #[tokio::test]
+async fn no_step_of_a_wall_clock_refills_a_bucket_when_all_processes_are_killed_and_no_machine_boots() {
+    let mut cluster = spent(3).await;
+    for id in 1..=3 {
+        cluster.kill(id).await;
+    }
+    for id in 1..=3 {
+        cluster.clock(id).step_wall(HOUR);
+    }
+    cluster.start_nodes(&[1, 2, 3]).await;
+    cluster.until_led().await;
+    check_nothing_refilled(&cluster, "all processes are new").await;
+    cluster.pass(HOUR / 10 + 3 * SECOND);
+    assert_eq!(cluster.admitted("user0").await, 1, "true time refills");
+}
+
+#[tokio::test]
 async fn a_node_that_has_booted_anew_with_a_wrong_clock_asks_those_who_saw_the_time_pass() {
     let mut cluster = spent(3).await;
     for id in [2, 3] {
