@@ -26,6 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tollgate-storage", &[]),
     ("tollgate-transport", &[]),
     ("xtask", &[]),
+    ("tollgate-simulations", &["tollgate-cluster", "tollgate-limiter", "tollgate-storage", "tollgate-transport"]),
+    ("tollgate-model", &[]),
 ];
 
 /// What only one crate may use, because it is that crate's purpose to keep it from the others.

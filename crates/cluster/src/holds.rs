@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tollgate_limiter::{Receipt, ShardTime};
+use tollgate_limiter::{Planted, Receipt, ShardTime};
 
 /// How long a hold waits for its confirmation: several times the deadline of a decision.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);
@@ -48,6 +48,9 @@ impl Holds {
 
     /// It is not wanted any more: what was taken, to be given back; `None` when it has run out.
     pub(crate) fn release(&mut self, id: HoldId) -> Option<Receipt> {
+        if Planted::HoldNeverReleased.is_made() {
+            return None;
+        }
         self.held.remove(&id).map(|(receipt, _)| receipt)
     }
 

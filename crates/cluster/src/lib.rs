@@ -41,4 +41,4 @@ pub use identity::{IdentityError, NodeIdentity, cluster_of};
 pub use meta::{Duty, MAX_LIMITS, MAX_NODES};
 pub use node::{Link, MAX_SHARDS, Node, NodeOptions, StartError};
 pub use router::{AcquireError, LimitVerdict, Request, SettleReservationError, Settled, Verdict};
-pub use status::{ClusterStatus, NodeStatus, ShardStatus};
+pub use status::{ClusterStatus, Fingerprint, NodeStatus, ShardStatus};

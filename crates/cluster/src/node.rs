@@ -37,7 +37,7 @@ use crate::router::{AcquireError, Request, Router, RouterArgs, SettleReservation
 use crate::routes::Routes;
 use crate::share::Share;
 use crate::span::nanos;
-use crate::status::{ClusterStatus, NodeStatus, ShardStatus};
+use crate::status::{ClusterStatus, Fingerprint, NodeStatus, ShardStatus};
 use crate::view::View;
 
 /// The most shards that a cluster may have. Each is a Raft group, and groups share no rounds.
@@ -546,6 +546,16 @@ impl Node {
         let leader = led.as_ref().map(|(_, leader)| *leader);
         let (replicas, term) = led.map_or((Vec::new(), 0), |(led, _)| (led.members, led.term));
         ShardStatus { id, leader, leads: leader == Some(self.me), replicas, term, running }
+    }
+
+    /// What tells the states of the groups that are kept here from any others. Reads all of each: to compare replicas, not to watch them.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        let of = |group: u32, fingerprint: Option<(u64, u128)>| {
+            fingerprint.map(|(index, bits)| Fingerprint { group, index, bits })
+        };
+        let shards = self.open.load_full();
+        let shards = shards.iter().map(|(shard, group)| of(group_of(*shard).0, group.state().fingerprint()));
+        std::iter::once(of(0, self.meta.state().fingerprint())).chain(shards).flatten().collect()
     }
 
     /// Whether group 0, which holds the limits, runs.

@@ -20,6 +20,17 @@ pub struct ClusterStatus {
     pub ready: bool,
 }
 
+/// A replica of a group at one position of its log. Replicas at equal positions have equal fingerprints, or a promise is broken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fingerprint {
+    /// The group; 0 is the cluster's own, shard `n` is group `n + 1`.
+    pub group: u32,
+    /// The index of the last entry that is applied.
+    pub index: u64,
+    /// What tells the state, with the leadership of that entry, from any other.
+    pub bits: u128,
+}
+
 /// How a node is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeStatus {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LimitError, ShardTime};
+use crate::{LimitError, Planted, ShardTime};
 
 /// The longest reach of a bucket (burst × interval) and of a window: 100 years. With the clock ending in 2262, sums of an
 /// instant and two of these still fit 63 bits for a century.
@@ -102,6 +102,7 @@ impl Pace {
     /// What lies before `now` has refilled already and is not given back twice: `arrival − min(n·interval, max(0, end − now))`.
     pub(crate) fn refunded(self, arrival: ShardTime, end: ShardTime, units: u64, now: ShardTime) -> ShardTime {
         let back_ns = self.span_ns(units).min(end.since(now).max(0));
+        let back_ns = if Planted::NaiveRefund.is_made() { self.span_ns(units) } else { back_ns };
         arrival.plus(-back_ns)
     }
 

@@ -21,6 +21,7 @@ mod leader;
 mod limit;
 mod limits;
 mod permits;
+mod planted;
 mod queue;
 mod reservation;
 mod state;
@@ -36,6 +37,7 @@ pub use leader::{Ask, Budget, Decision, Leader, LeaderOptions, Refusal, SettleEr
 pub use limit::{Algorithm, Consistency, Limit, LimitError, LimitName, OnUnavailable, Pattern, Selector};
 pub use limits::{LimitId, Limits, Matched};
 pub use permits::PermitId;
+pub use planted::Planted;
 pub use queue::{Place, Queues, Turn};
 pub use reservation::{Receipt, Settlement, SettlementId, SpentAt};
 pub use state::{Applied, Command, Grants, Shape, State};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::permits::Permit;
 use crate::window::{SliceGrant, WindowRule};
-use crate::{Algorithm, Key, LimitId, PermitId, SettlementId, ShardTime, Stamp, Table};
+use crate::{Algorithm, Key, LimitId, PermitId, Planted, SettlementId, ShardTime, Stamp, Table};
 
 /// About how many buckets each entry lets the state look at, to forget what no longer matters.
 const SWEEP_KEYS: usize = 512;
@@ -136,7 +136,9 @@ pub(crate) struct LimitState {
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 enum Granted {
-    Ceilings(Table<ShardTime>),
+    Ceilings(
+        #[cfg_attr(feature = "planted", serde(serialize_with = "crate::planted::made::ceilings"))] Table<ShardTime>,
+    ),
     Slices(Table<Vec<SliceGrant>>),
     Permits(Table<Vec<Permit>>),
 }
@@ -211,7 +213,11 @@ impl State {
         self.advance(stamp);
         self.leadership += 1;
         for limit in self.limits.values_mut() {
-            limit.floor = limit.floor.max(self.horizon).max(limit.carried);
+            let horizon = if Planted::TakeoverIgnoresHorizon.is_made() { limit.floor } else { self.horizon };
+            limit.floor = limit.floor.max(horizon).max(limit.carried);
+            if Planted::TakeoverIgnoresCeilings.is_made() {
+                limit.granted = Granted::none(&limit.algorithm);
+            }
             limit.carried = ShardTime::MIN;
         }
         Applied::TookOver(self.leadership)
@@ -290,7 +296,14 @@ impl State {
         let now = self.stamp.at;
         self.settled.sweep(SWEEP_KEYS, |_, until| *until <= now);
         let next = self.limits.range(self.sweep_next..).next().or_else(|| self.limits.iter().next());
-        if let Some(id) = next.map(|(id, _)| *id) {
+        let next = next.map(|(id, _)| *id);
+        #[cfg(feature = "planted")]
+        let next = if Planted::HashMapOrder.is_made() {
+            crate::planted::made::any_limit(self.limits.keys().copied())
+        } else {
+            next
+        };
+        if let Some(id) = next {
             self.with_limit(id, |limit| limit.sweep(now));
             self.sweep_next = LimitId(id.0.wrapping_add(1));
         }

@@ -11,13 +11,13 @@ use crate::log_bounds::LogBounds;
 use crate::{GroupId, LogBatch, MetadataKey, StorageError};
 
 /// The logs of all groups, as readers see them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LogView {
     groups: BTreeMap<GroupId, GroupView>,
 }
 
 /// The log of one group, as readers see it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GroupView {
     pub(crate) bounds: LogBounds,
     pub(crate) metadata: BTreeMap<MetadataKey, Vec<u8>>,

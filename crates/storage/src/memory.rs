@@ -16,7 +16,7 @@ pub struct MemoryStorage {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     view: LogView,
     entries: BTreeMap<(GroupId, u64), Vec<u8>>,
@@ -27,6 +27,11 @@ impl MemoryStorage {
     /// An empty storage.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Another storage with what this one has now; from here on each goes its own way.
+    pub fn fork(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

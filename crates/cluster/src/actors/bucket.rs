@@ -10,8 +10,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tollgate_limiter::{
-    Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Queues,
-    Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
+    Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Planted,
+    Queues, Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
 };
 
 use super::ShardGroup;
@@ -293,6 +293,11 @@ impl BucketState {
     fn caught_up(&mut self) {
         let (stamp, seen) = self.group.state().read_seen(State::stamp);
         let Some(stamp) = stamp else { return self.take_over() };
+        if Planted::LeadsOnAfterRestart.is_made() && stamp.reading.boot == self.environment.clock.read().boot {
+            self.clock = ShardClock::resume(stamp, self.environment.clock.read());
+            let leadership = self.group.state().read(State::leadership);
+            return self.took_over(leadership);
+        }
         match ShardClock::witnessed(stamp, seen, self.environment.clock.read()) {
             Some(clock) => {
                 self.clock = clock;

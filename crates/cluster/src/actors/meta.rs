@@ -9,7 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tollgate_limiter::Limits;
+use tollgate_limiter::{Limits, Planted};
 
 use super::SupervisorMsg;
 use super::mover;
@@ -254,7 +254,9 @@ impl MetaState {
             // A supervisor that has ended leads nothing.
             heeded.await.ok();
             spread.router.store(limits);
-            spread.denials.clear();
+            if !Planted::DenialsOutliveChange.is_made() {
+                spread.denials.clear();
+            }
             drop(myself.cast(MetaMsg::Counted(version)));
         });
     }

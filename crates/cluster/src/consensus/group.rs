@@ -13,6 +13,7 @@ use openraft::vote::RaftLeaderId;
 use openraft::{BasicNode, ChangeMembers, Config, RaftMetrics, ServerState, SnapshotPolicy, WatchChangeHandle};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tollgate_limiter::Planted;
 use tollgate_storage::GroupId;
 
 use super::endpoint::Receiving;
@@ -465,7 +466,7 @@ fn config() -> Config {
         election_timeout_max: 600,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(Planted::LeaderRestored.is_made()),
         enable_pre_vote: Some(true),
         ..Config::default()
     }

@@ -68,6 +68,15 @@ impl<M: Machine> Replicated<M> {
         self.position().applied
     }
 
+    /// The position in the log, and what tells this state from any other.
+    pub(crate) fn fingerprint(&self) -> Option<(u64, u128)> {
+        let position = self.position();
+        let index = position.applied?.index;
+        let encoded = encode_into(&*position, Vec::with_capacity(position.machine.encoded_bytes()));
+        let bits: [u8; 16] = blake3::hash(&encoded).as_bytes()[..16].try_into().expect("a hash has 32 bytes");
+        Some((index, u128::from_le_bytes(bits)))
+    }
+
     /// Tells of what is applied from here on.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()

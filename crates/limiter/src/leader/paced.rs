@@ -2,7 +2,7 @@
 
 use super::refunds::Refunds;
 use super::{Decision, Desk, Refusal, Standing};
-use crate::{Pace, ShardTime, SpentAt, Table};
+use crate::{Pace, Planted, ShardTime, SpentAt, Table};
 
 /// A single grant is sized to last for so many commits at the bucket's own pace.
 const COMMITS_A_GRANT: i64 = 20;
@@ -29,7 +29,7 @@ impl Desk<'_> {
         let known = entry.as_deref().copied();
         let arrival = known.unwrap_or_else(|| self.granted.start(key));
         let wait_ns = self.paced_wait_ns(pace, passing, arrival, self.units());
-        if wait_ns > 0 {
+        if wait_ns > 0 && !Planted::Canary.is_made() {
             let standing = self.paced_standing(pace, arrival, wait_ns);
             // A leaky bucket has room, but only for who waits.
             let remaining = if passing == Passing::OneByOne { 0 } else { standing.remaining };
@@ -89,7 +89,7 @@ impl Desk<'_> {
         let reserve_ns = pace.span_ns(units_a_grant(pace, self.options.commit_ns)) / 2;
         let ceiling = self.granted.ceiling(key).filter(|_| !self.wanted.is_trimming(limit, key));
         let right = ceiling.unwrap_or(ShardTime::MIN).max(self.horizon);
-        if end > right && self.needs_grant() {
+        if end > right && self.needs_grant() && !Planted::SpendsBeforeCommit.is_made() {
             return false;
         }
         let uses_horizon = pace.interval_ns() <= self.options.horizon_lead_ns;

@@ -1,0 +1,201 @@
+//! For every bucket and every window of time: admitted ≤ burst + rate × time.
+//!
+//! A decision was made at an unknown instant between the request and its answer. So of a window exactly those requests were certainly
+//! decided within it that were sent in it and answered in it; others are not counted, nor is what was not answered. What was settled
+//! for less is counted for what it was settled for, from when the settlement was asked for: it may have been given back by then.
+//!
+//! A limit that changes is accounted for by the most that it can have allowed: the greatest burst of all versions that may have held
+//! within the window, and at each instant the greatest rate. Nodes' clocks may run fast by `d` and slow by `d`: then what refills in a
+//! span is at most `(1 + d) / (1 − d)` of what would.
+
+use std::collections::BTreeMap;
+
+use tollgate_limiter::Algorithm;
+
+use super::Violation;
+use crate::history::{Answer, Ask, History, Operation};
+use crate::kernel::Ms;
+use crate::scenario::{self, Scenario};
+use crate::swarm::MAX_DRIFT;
+
+/// Something that was taken from a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    sent: Ms,
+    received: Ms,
+    units: u64,
+    /// What may have come back of it, and from when.
+    returned: Option<(Ms, u64)>,
+}
+
+/// A bucket: its limit, and its user where it has one.
+type Bucket = (String, Option<u64>);
+
+/// A window in which too much was admitted.
+struct Excess {
+    from: Ms,
+    until: Ms,
+    admitted: u64,
+    allowed: u64,
+}
+
+/// Every bucket whose promise was broken.
+pub(super) fn judge(scenario: &Scenario, history: &History) -> Vec<Violation> {
+    let versions = Versions::of(history);
+    let mut violations = Vec::new();
+    for ((name, user), mut taken) in taken(history) {
+        let limit =
+            scenario.limits.iter().find(|limit| limit.name.as_str() == name).expect("the limit is the scenario's");
+        taken.sort_by_key(|taken| (taken.received, taken.sent));
+        let excess = match limit.algorithm {
+            Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &versions),
+            Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, &Versions::one(pace)),
+            Algorithm::SlidingWindow(quota) => windowed(&taken, quota.units(), quota.window_ns(), 0),
+            Algorithm::FixedWindow(quota, _) => windowed(&taken, quota.units(), quota.window_ns(), 1),
+            Algorithm::Concurrency { permits, ttl_ns } => permitted(&taken, permits, ttl_ns),
+        };
+        if let Some(excess) = excess {
+            let Excess { from, until, admitted, allowed } = excess;
+            let how = format!("{name} of user {user:?} admitted {admitted} of {allowed} from {from} to {until}");
+            violations.push(Violation { promise: "never more than the limit", how });
+        }
+    }
+    violations
+}
+
+/// What was certainly taken, by bucket.
+fn taken(history: &History) -> BTreeMap<Bucket, Vec<Taken>> {
+    let returns = returns(history);
+    let mut taken: BTreeMap<Bucket, Vec<Taken>> = BTreeMap::new();
+    for (index, operation) in history.operations.iter().enumerate() {
+        let (Ask::Acquire { user, cost, .. }, Some((received, told))) = (&operation.ask, operation.verdict()) else {
+            continue;
+        };
+        if !told.allowed || told.degraded {
+            continue;
+        }
+        for limit in &told.limits {
+            let bucket = (limit.name.clone(), (limit.name != "shared").then_some(*user));
+            let returned = returns.get(&index).copied();
+            taken.entry(bucket).or_default().push(Taken { sent: operation.sent, received, units: *cost, returned });
+        }
+    }
+    taken
+}
+
+/// Of each operation that was settled: from when, and how much of it may have come back at most.
+fn returns(history: &History) -> BTreeMap<usize, (Ms, u64)> {
+    let mut returns: BTreeMap<usize, (Ms, u64)> = BTreeMap::new();
+    for Operation { sent, ask, .. } in &history.operations {
+        let Ask::Settle { acquired, actual } = ask else { continue };
+        let Ask::Acquire { cost, .. } = history.operations[*acquired].ask else { continue };
+        let back = cost.saturating_sub(*actual);
+        let entry = returns.entry(*acquired).or_insert((*sent, back));
+        *entry = (entry.0.min(*sent), entry.1.max(back));
+    }
+    returns
+}
+
+/// What may have held when, of a limit of which there are several versions.
+struct Versions(Vec<Version>);
+
+#[derive(Clone, Copy)]
+struct Version {
+    from: Ms,
+    until: Ms,
+    burst: u64,
+    /// Units, and the nanoseconds in which so many come back.
+    rate: (u64, i64),
+}
+
+impl Versions {
+    fn one(pace: tollgate_limiter::Pace) -> Self {
+        Self(vec![Version { from: 0, until: Ms::MAX, burst: pace.burst(), rate: (pace.rate(), pace.per_ns()) }])
+    }
+
+    /// Of the limit `changing`: a version may hold from when it was asked for until a later one, asked for after this one's answer, is
+    /// answered.
+    fn of(history: &History) -> Self {
+        let asked = |operation: &Operation| match (&operation.ask, &operation.answered) {
+            (Ask::Change { version }, Some((received, Answer::Changed))) => Some((*version, operation.sent, *received)),
+            (Ask::Change { version }, _) => Some((*version, operation.sent, Ms::MAX)),
+            _ => None,
+        };
+        let mut changes: Vec<(u64, Ms, Ms)> = history.operations.iter().filter_map(asked).collect();
+        changes.insert(0, (0, 0, 0));
+        let version = |(version, sent, received): &(u64, Ms, Ms)| {
+            let ends =
+                changes.iter().filter(|(other, ..)| other != version).filter(|(_, later, _)| *later >= *received);
+            let until = ends.map(|(.., answered)| *answered).min().unwrap_or(Ms::MAX);
+            let Algorithm::TokenBucket(pace) = scenario::changing(*version).algorithm else {
+                unreachable!("it is paced")
+            };
+            Version { from: *sent, until, burst: pace.burst(), rate: (pace.rate(), pace.per_ns()) }
+        };
+        Self(changes.iter().map(version).collect())
+    }
+
+    /// The most that may be admitted from `from` to `until`.
+    fn allowed(&self, from: Ms, until: Ms) -> u64 {
+        let holding: Vec<Version> =
+            self.0.iter().copied().filter(|version| version.from <= until && version.until >= from).collect();
+        let burst = holding.iter().map(|version| version.burst).max().unwrap_or(0);
+        let rate = holding
+            .iter()
+            .map(|version| version.rate)
+            .max_by_key(|(units, per)| u128::from(*units) * 1_000_000_000 / *per as u128);
+        let (units, per_ns) = rate.unwrap_or((0, 1));
+        let span_ns = (u128::from(until - from)) * 1_000_000;
+        let (fast, slow) = ((1_000_000 + MAX_DRIFT) as u128, (1_000_000 - MAX_DRIFT) as u128);
+        burst + (span_ns * u128::from(units) * fast / (slow * per_ns as u128)) as u64
+    }
+}
+
+/// The first window in which a paced limit admitted too much.
+fn paced(taken: &[Taken], versions: &Versions) -> Option<Excess> {
+    windows(taken).find_map(|(from, until, admitted)| {
+        let allowed = versions.allowed(from, until);
+        (admitted > allowed).then_some(Excess { from, until, admitted, allowed })
+    })
+}
+
+/// The first window shorter than the limit's in which it admitted too much; `cuts` is by how many quotas more than one.
+fn windowed(taken: &[Taken], quota: u64, length_ns: i64, cuts: u64) -> Option<Excess> {
+    let length = (length_ns / crate::kernel::MS_NS * (1_000_000 - MAX_DRIFT) / (1_000_000 + MAX_DRIFT)) as u64;
+    let allowed = quota * (1 + cuts);
+    let short = windows(taken).filter(|(from, until, _)| until - from < length);
+    short
+        .filter(|(.., admitted)| *admitted > allowed)
+        .map(|(from, until, admitted)| Excess { from, until, admitted, allowed })
+        .next()
+}
+
+/// Every window that begins when a request was sent and ends when one was answered, with what was certainly admitted in it.
+fn windows(taken: &[Taken]) -> impl Iterator<Item = (Ms, Ms, u64)> {
+    taken.iter().flat_map(move |first| {
+        let from = first.sent;
+        let within = taken.iter().filter(move |taken| taken.sent >= from);
+        let mut returns: BTreeMap<Ms, u64> = BTreeMap::new();
+        let mut admitted = 0;
+        within.map(move |taken| {
+            admitted += taken.units;
+            if let Some((at, units)) = taken.returned {
+                *returns.entry(at).or_default() += units;
+            }
+            let returned: u64 = returns.range(..=taken.received).map(|(_, units)| units).sum();
+            (from, taken.received, admitted.saturating_sub(returned))
+        })
+    })
+}
+
+/// The first instant at which more permits were out than there are.
+fn permitted(taken: &[Taken], permits: u64, ttl_ns: i64) -> Option<Excess> {
+    let ttl = (ttl_ns / crate::kernel::MS_NS * 1_000_000 / (1_000_000 + MAX_DRIFT)) as u64;
+    let held_until = |taken: &Taken| taken.returned.map_or(Ms::MAX, |(at, _)| at).min(taken.sent + ttl);
+    taken.iter().find_map(|last| {
+        let at = last.received;
+        let out = taken.iter().filter(|taken| taken.received <= at && held_until(taken) > at);
+        let admitted = out.map(|taken| taken.units).sum();
+        (admitted > permits).then_some(Excess { from: at, until: at, admitted, allowed: permits })
+    })
+}

@@ -1,0 +1,73 @@
+//! What is checked: one promise a file. Checkers must be sound: what they report is a defect, of the code or of a promise.
+
+mod admission;
+mod liveness;
+mod promises;
+mod registers;
+mod replicas;
+
+use std::fmt;
+
+use tollgate_cluster::{Event, NodeId};
+
+use crate::chaos::Chaos;
+use crate::history::History;
+use crate::kernel::World;
+use crate::scenario::Scenario;
+
+/// A promise that was broken.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    /// Which promise.
+    pub(crate) promise: &'static str,
+    /// How it was broken.
+    pub(crate) how: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.how)
+    }
+}
+
+/// All promises that were broken.
+pub(crate) type Judged = Vec<Violation>;
+
+/// What watches a run.
+pub(crate) struct Oracles<'a> {
+    scenario: &'a Scenario,
+    replicas: replicas::Replicas,
+    seen: Judged,
+}
+
+impl<'a> Oracles<'a> {
+    /// Nothing was seen yet.
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        Self { scenario, replicas: replicas::Replicas::default(), seen: Judged::new() }
+    }
+
+    /// A node told of something.
+    pub(crate) fn hear(&mut self, node: NodeId, event: &Event) {
+        self.seen.extend(self.replicas.hear(node, event));
+    }
+
+    /// Looks at the world after a window of time.
+    pub(crate) fn look(&mut self, world: &World) {
+        self.seen.extend(self.replicas.look(world));
+    }
+
+    /// Whether something was seen that no later moment mends.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.seen.is_empty()
+    }
+
+    /// Judges the whole run.
+    pub(crate) fn judge(self, world: &World, history: &History, chaos: &Chaos) -> Judged {
+        let mut judged = self.seen;
+        judged.extend(admission::judge(self.scenario, history));
+        judged.extend(promises::judge(history));
+        judged.extend(registers::judge(history));
+        judged.extend(liveness::judge(world, history, chaos));
+        judged
+    }
+}

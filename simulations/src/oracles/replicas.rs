@@ -1,0 +1,55 @@
+//! The replicas of a group have equal states at equal positions of their log, for ever: what was committed once is not replaced, and
+//! all apply it alike. And of the leaders of a shard no two have the same number.
+
+use std::collections::BTreeMap;
+
+use tollgate_cluster::{Event, NodeId};
+
+use super::Violation;
+use crate::kernel::{Ms, World};
+
+/// How often states are compared.
+const PERIOD: Ms = 20;
+
+/// What was seen of all groups.
+#[derive(Debug, Default)]
+pub(super) struct Replicas {
+    /// By group and position: the state, and the node that had it first.
+    states: BTreeMap<(u32, u64), (u128, NodeId)>,
+    /// By shard and number: who leads.
+    leaders: BTreeMap<(u32, u64), NodeId>,
+}
+
+impl Replicas {
+    /// Compares what the nodes have now.
+    pub(super) fn look(&mut self, world: &World) -> Vec<Violation> {
+        if !world.now.is_multiple_of(PERIOD) {
+            return Vec::new();
+        }
+        let nodes = world.machines.iter().filter_map(|(id, machine)| Some((*id, machine.node()?)));
+        nodes.flat_map(|(id, node)| self.compare(id, &node)).collect()
+    }
+
+    fn compare(&mut self, id: NodeId, node: &tollgate_cluster::Node) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for fingerprint in node.fingerprints() {
+            let (group, index) = (fingerprint.group, fingerprint.index);
+            let (bits, first) = *self.states.entry((group, index)).or_insert((fingerprint.bits, id));
+            if bits != fingerprint.bits {
+                let how = format!("nodes {first} and {id} differ in group {group} at {index}");
+                violations.push(Violation { promise: "replicas are equal", how });
+            }
+        }
+        violations
+    }
+
+    /// A node told of something.
+    pub(super) fn hear(&mut self, node: NodeId, event: &Event) -> Option<Violation> {
+        let Event::TookOver { shard, leadership } = *event else { return None };
+        let first = *self.leaders.entry((shard, leadership)).or_insert(node);
+        (first != node).then(|| Violation {
+            promise: "one leader",
+            how: format!("nodes {first} and {node} both lead shard {shard} as number {leadership}"),
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! What a run is about: how many nodes, which limits, who asks for what, and what goes wrong. All of it is drawn from the seed.
+
+use std::time::Duration;
+
+use tollgate_limiter::{Algorithm, Consistency, Limit, LimitName, OnUnavailable, Pace, Pattern, Quota, Selector};
+
+use crate::kernel::{MS_NS, Ms};
+use crate::random::Random;
+
+/// How long faults are made.
+pub(crate) const FAULTS_UNTIL: Ms = 20_000;
+
+/// By when, after all faults have healed, every bucket must answer.
+pub(crate) const ALIVE_WITHIN: Ms = 10_000;
+
+/// How long a run is.
+pub(crate) const LENGTH: Ms = FAULTS_UNTIL + ALIVE_WITHIN;
+
+/// How long a reservation can be settled.
+pub(crate) const RESERVATION_TTL: Ms = 60_000;
+
+/// What a run is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// Nodes that found the cluster.
+    pub(crate) nodes: u64,
+    /// Shards of the cluster.
+    pub(crate) shards: u32,
+    /// The limits that the cluster has from the beginning.
+    pub(crate) limits: Vec<Limit>,
+    /// How many clients ask.
+    pub(crate) clients: u64,
+    /// How many users they ask for, the first most often.
+    pub(crate) users: u64,
+    /// How long a client waits between two requests at most.
+    pub(crate) pause: Ms,
+    pub(crate) horizon_lead: Duration,
+    pub(crate) deadline: Duration,
+    /// Whether machines may lose power, and boot anew. Then all wall clocks are right: when all machines have booted anew, nothing else
+    /// tells the time, and one that is wrong is believed (DESIGN §2).
+    pub(crate) power_fails: bool,
+}
+
+/// What endpoints clients ask for. Each limit meets the endpoint of its name; `both` meets two limits.
+pub(crate) const ENDPOINTS: [&str; 9] =
+    ["paced", "slow", "both", "window", "fixed", "permits", "changing", "local", "leaky"];
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed, "scenario");
+        Self {
+            nodes: *random.one_of(&[3, 3, 3, 3, 3, 5]),
+            shards: *random.one_of(&[1, 2, 2, 2, 3, 4, 4, 8]),
+            limits: limits(&mut random),
+            clients: random.within(2..=12),
+            users: random.within(1..=12),
+            pause: *random.one_of(&[20, 100, 300]),
+            horizon_lead: Duration::from_millis(*random.one_of(&[500, 1000, 2000, 2000])),
+            deadline: Duration::from_millis(*random.one_of(&[30, 100, 100, 100, 500])),
+            power_fails: random.happens(600_000),
+        }
+    }
+}
+
+fn limits(random: &mut Random) -> Vec<Limit> {
+    let mut pace = |rates: &[u64], per: Ms, bursts: &[u64]| {
+        let (rate, burst) = (*random.one_of(rates), *random.one_of(bursts));
+        Pace::new(rate, per as i64 * MS_NS, burst).expect("a legal pace")
+    };
+    let paced = Algorithm::TokenBucket(pace(&[5, 20, 50, 200], 1_000, &[1, 10, 40]));
+    let slow = Algorithm::TokenBucket(pace(&[1, 2], 10_000, &[1, 5]));
+    let shared = Algorithm::TokenBucket(pace(&[10, 30], 1_000, &[5, 20]));
+    let local = Algorithm::TokenBucket(pace(&[5, 20], 1_000, &[10, 20]));
+    let leaky = Algorithm::LeakyBucket(pace(&[5, 20], 1_000, &[2, 5]));
+    let changing = changing_algorithm(0);
+    let mut window = || Quota::new(*random.one_of(&[5, 20]), 5_000 * MS_NS).expect("a legal quota");
+    let sliding = Algorithm::SlidingWindow(window());
+    let fixed = Algorithm::FixedWindow(window(), None);
+    let permits = Algorithm::Concurrency { permits: *random.one_of(&[1, 3]), ttl_ns: 4_000 * MS_NS };
+    let limits = [
+        ("paced", &["paced"][..], paced),
+        ("slow", &["slow", "both"], slow),
+        ("shared", &["both"], shared),
+        ("window", &["window"], sliding),
+        ("fixed", &["fixed"], fixed),
+        ("permits", &["permits"], permits),
+        ("changing", &["changing"], changing),
+        ("local", &["local"], local),
+        ("leaky", &["leaky"], leaky),
+    ];
+    limits.into_iter().map(|(name, endpoints, algorithm)| limit(name, endpoints, algorithm)).collect()
+}
+
+fn limit(name: &str, endpoints: &[&str], algorithm: Algorithm) -> Limit {
+    let any_of = endpoints.iter().map(|endpoint| Pattern::new(*endpoint)).collect();
+    Limit {
+        name: LimitName::new(name).expect("a legal name"),
+        prefix: None,
+        selectors: vec![Selector { label: "endpoint".to_owned(), any_of }],
+        by: if name == "shared" { Vec::new() } else { vec!["user".to_owned()] },
+        algorithm,
+        consistency: Consistency::Exact,
+        on_unavailable: if name == "local" { OnUnavailable::Local } else { OnUnavailable::Deny },
+        shadow: false,
+        reservation_ttl_ns: RESERVATION_TTL as i64 * MS_NS,
+    }
+}
+
+/// The limit `changing` as its n-th change makes it. No two of these have the same burst, so a decision tells by which one it was made.
+pub(crate) fn changing(version: u64) -> Limit {
+    limit("changing", &["changing"], changing_algorithm(version))
+}
+
+fn changing_algorithm(version: u64) -> Algorithm {
+    // Up and down, by turns, and never twice the same.
+    let burst = if version.is_multiple_of(2) { 5 + version } else { 1_000 + version };
+    let rate = if version % 4 < 2 { 10 } else { 40 };
+    Algorithm::TokenBucket(Pace::new(rate, 1_000 * MS_NS, burst).expect("a legal pace"))
+}

@@ -1,0 +1,153 @@
+//! Which faults a run has, drawn from its seed before it begins, so that any of them can be left out.
+
+use crate::disk::Condition;
+use crate::fault::{Action, Down, Fault, Machine, Network, Operator, Point, Who};
+use crate::kernel::Ms;
+use crate::network::Weather;
+use crate::random::Random;
+use crate::scenario::{FAULTS_UNTIL, Scenario};
+
+/// When the first fault may come: the cluster has formed by then, most often.
+const FIRST: Ms = 1_500;
+
+/// Draws the faults of a run. Each run has a mix of its own: of all kinds a few, at a rate of its own (swarm testing: Groce, Zhang, Eide,
+/// Chen and Regehr, 2012).
+pub(crate) fn draw(seed: u64, scenario: &Scenario) -> Vec<Fault> {
+    let mut random = Random::new(seed, "faults");
+    let kinds: Vec<Kind> = kinds(scenario).into_iter().filter(|_| random.happens(400_000)).collect();
+    if kinds.is_empty() {
+        return Vec::new();
+    }
+    let pause = *random.one_of(&[300, 700, 1_500, 3_000, 6_000]);
+    let mut at = FIRST;
+    let mut faults = Vec::new();
+    loop {
+        at += random.within(0..=2 * pause);
+        if at >= FAULTS_UNTIL {
+            return faults;
+        }
+        let kind = *random.one_of(&kinds);
+        let lasts = *random.one_of(&[10, 100, 400, 1_000, 2_500, 5_000]);
+        faults.push(Fault { at, lasts, action: kind.draw(&mut random, scenario) });
+    }
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Loss,
+    Delay,
+    Reordering,
+    Isolation,
+    OneWay,
+    Flapping,
+    Kill,
+    Crash,
+    CrashUnsynced,
+    CrashAt,
+    SlowDisk,
+    FullDisk,
+    BrokenDisk,
+    StepWall,
+    Drift,
+    Pause,
+    Stop,
+    Roll,
+    Drain,
+    Membership,
+}
+
+fn kinds(scenario: &Scenario) -> Vec<Kind> {
+    let mut kinds = vec![
+        Kind::Loss,
+        Kind::Delay,
+        Kind::Reordering,
+        Kind::Isolation,
+        Kind::OneWay,
+        Kind::Flapping,
+        Kind::Kill,
+        Kind::CrashUnsynced,
+        Kind::CrashAt,
+        Kind::SlowDisk,
+        Kind::FullDisk,
+        Kind::BrokenDisk,
+        Kind::Pause,
+        Kind::Stop,
+        Kind::Roll,
+        Kind::Drain,
+        Kind::Membership,
+    ];
+    kinds.extend(if scenario.power_fails { &[Kind::Crash][..] } else { &[Kind::StepWall, Kind::Drift] });
+    kinds
+}
+
+impl Kind {
+    fn draw(self, random: &mut Random, scenario: &Scenario) -> Action {
+        let who = who(random, scenario);
+        match self {
+            Self::Loss | Self::Delay | Self::Reordering => Action::Network(Network::Weather(self.weather(random))),
+            Self::Isolation => Action::Network(Network::Isolate(who)),
+            Self::OneWay => {
+                let cut = Network::CutLink(who, self::who(random, scenario));
+                Action::Network(random.one_of(&[Network::Mute(who), Network::Deafen(who), cut]).clone())
+            }
+            Self::Flapping => Action::Network(Network::Flap(who, random.within(2..=10))),
+            Self::SlowDisk => {
+                Action::Machine(who, Machine::Disk(Condition::Slow(*random.one_of(&[5, 30, 200, 1_000]))))
+            }
+            Self::FullDisk => Action::Machine(who, Machine::Disk(Condition::Full)),
+            Self::BrokenDisk => Action::Machine(who, Machine::Disk(Condition::Failed)),
+            Self::StepWall => {
+                let step = *random.one_of(&[100, 5_000, 3_600_000]);
+                Action::Machine(who, Machine::StepWall(if random.happens(500_000) { step } else { -step }))
+            }
+            Self::Drift => {
+                let drift = random.within(0..=2 * MAX_DRIFT as u64) as i64 - MAX_DRIFT;
+                Action::Machine(who, Machine::Drift(drift))
+            }
+            Self::Pause => Action::Machine(who, Machine::Pause),
+            Self::Kill => Action::Down(who, Down::Killed),
+            Self::Crash => Action::Down(who, Down::PowerLost),
+            Self::CrashUnsynced => Action::Down(who, Down::WhileUnsynced),
+            Self::CrashAt => Action::Down(who, Down::At(*random.one_of(&Point::ALL), random.within(0..=6))),
+            Self::Stop => Action::Down(who, Down::Stopped),
+            Self::Roll => Action::Operator(Operator::Roll),
+            Self::Drain => Action::Operator(Operator::Drain(who)),
+            Self::Membership => {
+                Action::Operator(if random.happens(500_000) { Operator::Join } else { Operator::Remove(who) })
+            }
+        }
+    }
+
+    fn weather(self, random: &mut Random) -> Weather {
+        match self {
+            Self::Loss => Weather {
+                loss: *random.one_of(&[10_000, 100_000, 400_000]),
+                duplication: *random.one_of(&[0, 50_000, 300_000]),
+                ..Weather::FAIR
+            },
+            Self::Delay => {
+                let slowest = *random.one_of(&[5, 20, 60, 200]);
+                Weather { latency: (random.within(0..=slowest), slowest), ..Weather::FAIR }
+            }
+            _ => Weather {
+                duplication: *random.one_of(&[0, 100_000]),
+                latency: (0, *random.one_of(&[3, 10])),
+                spikes: (*random.one_of(&[10_000, 200_000]), *random.one_of(&[30, 300, 2_000])),
+                ..Weather::FAIR
+            },
+        }
+    }
+}
+
+/// The most that a machine's clocks gain or lose, in millionths.
+pub(crate) const MAX_DRIFT: i64 = 5_000;
+
+/// Half of all faults are aimed at leaders: there they hurt.
+fn who(random: &mut Random, scenario: &Scenario) -> Who {
+    match random.within(0..=9) {
+        0..4 => Who::LeaderOf(random.within(0..=u64::from(scenario.shards) - 1) as u32),
+        4 => Who::LeaderOfAll,
+        _ => Who::Node(random.within(1..=scenario.nodes)),
+    }
+}

@@ -1,0 +1,264 @@
+//! The clients: they ask, settle, change limits, and write down when they asked and what they were told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tollgate_cluster::{Duty, Node, NodeId, Request, SettleReservationError, Verdict};
+use tollgate_limiter::SettleError;
+
+use crate::history::{Answer, Ask, History, Told, ToldOfLimit};
+use crate::kernel::{Ms, World};
+use crate::random::Random;
+use crate::scenario::{self, ENDPOINTS, Scenario};
+
+/// How long a client waits for an answer.
+const PATIENCE: Ms = 8_000;
+
+/// How long a client waits that no node takes the request of.
+const REFUSED_PAUSE: Ms = 50;
+
+/// The clients of a run.
+pub(crate) struct Workload {
+    pub(crate) history: History,
+    clients: Vec<Client>,
+    operator: Operator,
+    answers: Answers,
+    /// The tokens of what was reserved, by the operation that it was.
+    tokens: BTreeMap<usize, String>,
+}
+
+/// Answers that came in the present window of time, each with the operation, and with the token if something was reserved.
+type Answers = Arc<Mutex<Vec<(usize, Answer, Option<String>)>>>;
+
+struct Client {
+    random: Random,
+    /// When it asks next.
+    due: Ms,
+    /// What it has asked and waits for, and until when.
+    waiting: Vec<usize>,
+    late: Ms,
+    /// What it is to settle, when, and for how many units.
+    to_settle: VecDeque<(Ms, usize, u64)>,
+    habits: Habits,
+}
+
+/// What a client does.
+#[derive(Clone, Copy, Debug)]
+struct Habits {
+    users: u64,
+    pause: Ms,
+}
+
+/// Who changes the limit `changing`.
+struct Operator {
+    random: Random,
+    due: Ms,
+    version: u64,
+    /// How long it waits between two changes at most; `None` if it changes nothing.
+    pause: Option<Ms>,
+}
+
+impl Workload {
+    /// Clients that have not asked yet.
+    pub(crate) fn new(seed: u64, scenario: &Scenario) -> Self {
+        let habits = Habits { users: scenario.users, pause: scenario.pause };
+        let client = |number| Client {
+            random: Random::new(seed, &format!("client {number}")),
+            due: 1_000,
+            waiting: Vec::new(),
+            late: 0,
+            to_settle: VecDeque::new(),
+            habits,
+        };
+        let mut random = Random::new(seed, "operator");
+        let pause = *random.one_of(&[None, Some(500), Some(2_000), Some(5_000)]);
+        Self {
+            history: History::default(),
+            clients: (0..scenario.clients).map(client).collect(),
+            operator: Operator { random, due: 2_000, version: 0, pause },
+            answers: Answers::default(),
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// Has whoever is due ask. To be called before a window of time.
+    pub(crate) fn ask(&mut self, world: &World) {
+        let mut clients = std::mem::take(&mut self.clients);
+        clients.iter_mut().for_each(|client| self.have_ask(client, world));
+        self.clients = clients;
+        self.have_change(world);
+    }
+
+    /// Takes the answers that have come. To be called after a window of time.
+    pub(crate) fn take_answers(&mut self, world: &World) {
+        let answers = std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        for (index, answer, token) in answers {
+            world.trace.event(world.now, format_args!("#{index} is told {answer:?}"));
+            self.history.answer(index, world.now, answer);
+            if let Some(token) = token {
+                self.tokens.insert(index, token);
+            }
+        }
+    }
+
+    /// Asks a node for something; returns the operation, or `None` if the node takes no requests.
+    pub(crate) fn ask_for(&mut self, world: &World, node: NodeId, ask: Ask, reserves: bool) -> Option<usize> {
+        let machine = world.machines.get(&node).filter(|machine| machine.node().is_some())?;
+        let token = match &ask {
+            Ask::Settle { acquired, .. } => self.tokens.get(acquired).cloned().unwrap_or_default(),
+            _ => String::new(),
+        };
+        world.trace.event(world.now, format_args!("#{} asks node {node}: {ask:?}", self.history.operations.len()));
+        let index = self.history.ask(node, world.now, ask.clone());
+        let answers = Arc::clone(&self.answers);
+        machine.spawn(move |node| async move {
+            let (answer, token) = answer(&node, ask, reserves, &token).await;
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, answer, token));
+        });
+        Some(index)
+    }
+
+    fn have_ask(&mut self, client: &mut Client, world: &World) {
+        if !self.is_done(client, world.now) {
+            return;
+        }
+        self.note_reserved(client, world.now);
+        if world.now < client.due {
+            return;
+        }
+        client.due = world.now + client.random.within(0..=client.habits.pause);
+        client.late = world.now + PATIENCE;
+        let nodes: Vec<NodeId> = world.machines.keys().copied().collect();
+        let node = *client.random.one_of(&nodes);
+        let settles = client.to_settle.pop_front_if(|(due, ..)| *due <= world.now);
+        let asked = match settles {
+            Some((_, acquired, actual)) => self.settle(client, world, node, (acquired, actual)),
+            None => self.acquire(client, world, node),
+        };
+        if asked.is_empty() {
+            client.due = world.now + REFUSED_PAUSE;
+        }
+        client.waiting = asked;
+    }
+
+    /// Whether all that the client has asked is answered, or it waits no longer.
+    fn is_done(&self, client: &Client, now: Ms) -> bool {
+        let is_answered = |index: &usize| self.history.operations[*index].answered.is_some();
+        now >= client.late || client.waiting.iter().all(is_answered)
+    }
+
+    /// Plans to settle what was reserved.
+    fn note_reserved(&self, client: &mut Client, now: Ms) {
+        for index in std::mem::take(&mut client.waiting) {
+            let Ask::Acquire { cost, .. } = self.history.operations[index].ask else { continue };
+            if self.tokens.contains_key(&index) {
+                let due = now + *client.random.one_of(&[0, 50, 500, 3_000]);
+                let actual = client.random.within(0..=cost + 1);
+                client.to_settle.push_back((due, index, actual));
+                if client.random.happens(100_000) {
+                    // Somebody who settles twice.
+                    client.to_settle.push_back((due, index, actual));
+                }
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        client: &mut Client,
+        world: &World,
+        node: NodeId,
+        (acquired, actual): (usize, u64),
+    ) -> Vec<usize> {
+        let asked = self.ask_for(world, node, Ask::Settle { acquired, actual }, false);
+        if asked.is_none() {
+            client.to_settle.push_back((world.now + REFUSED_PAUSE, acquired, actual));
+        }
+        asked.into_iter().collect()
+    }
+
+    fn acquire(&mut self, client: &mut Client, world: &World, node: NodeId) -> Vec<usize> {
+        if client.random.happens(20_000) {
+            return self.ask_for(world, node, Ask::Look, false).into_iter().collect();
+        }
+        let many = if client.random.happens(100_000) { client.random.within(2..=8) } else { 1 };
+        (0..many).filter_map(|_| self.acquire_one(client, world, node)).collect()
+    }
+
+    fn acquire_one(&mut self, client: &mut Client, world: &World, node: NodeId) -> Option<usize> {
+        let random = &mut client.random;
+        let endpoint = *random.one_of(&ENDPOINTS);
+        // The first user asks half of the time, the second a quarter, and so on, about as in Zipf's law.
+        let user = (0..client.habits.users - 1).find(|_| random.happens(500_000)).unwrap_or(client.habits.users - 1);
+        let cost = if random.happens(100_000) { random.within(2..=3) } else { 1 };
+        let patience = if endpoint == "leaky" { *random.one_of(&[0, 300, 2_000]) } else { 0 };
+        let reserves = endpoint == "permits" || random.happens(200_000);
+        self.ask_for(world, node, Ask::Acquire { endpoint, user, cost, patience }, reserves)
+    }
+
+    fn have_change(&mut self, world: &World) {
+        let operator = &mut self.operator;
+        let Some(pause) = operator.pause.filter(|_| world.now >= operator.due) else { return };
+        operator.due = world.now + operator.random.within(0..=pause);
+        operator.version += 1;
+        let (version, nodes) = (operator.version, world.machines.keys().copied().collect::<Vec<NodeId>>());
+        let node = *operator.random.one_of(&nodes);
+        self.ask_for(world, node, Ask::Change { version }, false);
+    }
+}
+
+/// Asks a node, as its HTTP API does.
+async fn answer(node: &Arc<Node>, ask: Ask, reserves: bool, token: &str) -> (Answer, Option<String>) {
+    match ask {
+        Ask::Acquire { endpoint, user, cost, patience } => {
+            let labels = BTreeMap::from([("user".to_owned(), user.to_string())]);
+            let patience = Duration::from_millis(patience);
+            let request = Request { prefix: "app", endpoint, labels: &labels, cost, patience };
+            match node.acquire(&request).await {
+                Ok(verdict) => {
+                    let reserved = (reserves && verdict.allowed).then(|| node.reservation(&verdict));
+                    (Answer::Verdict(told(&verdict)), reserved)
+                }
+                Err(error) => (Answer::Failed(error.to_string()), None),
+            }
+        }
+        Ask::Settle { actual, .. } => (settled(node, token, actual).await, None),
+        Ask::Change { version } => (changed(node.put_limit(scenario::changing(version)).await), None),
+        Ask::Drain { node: drained, draining } => (changed(node.set_draining(drained, draining).await), None),
+        Ask::Remove { node: removed } => (changed(node.remove_node(removed).await), None),
+        Ask::Look => (nodes(node), None),
+    }
+}
+
+async fn settled(node: &Node, token: &str, actual: u64) -> Answer {
+    match node.settle(token, actual).await {
+        Ok(_) => Answer::Settled,
+        Err(SettleReservationError::Refused(SettleError::AlreadySettled)) => Answer::SettledBefore,
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+fn changed<T>(made: Result<T, tollgate_cluster::ChangeError>) -> Answer {
+    match made {
+        Ok(_) => Answer::Changed,
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+fn nodes(node: &Node) -> Answer {
+    let had_lease = node.has_lease();
+    let status = node.cluster_status();
+    let nodes = status.nodes.iter().map(|node| (node.id, node.duty != Duty::Serving)).collect();
+    if had_lease { Answer::Nodes(nodes) } else { Answer::Failed("it does not know the latest".to_owned()) }
+}
+
+fn told(verdict: &Verdict) -> Told {
+    let limits = verdict.limits.iter().map(|limit| ToldOfLimit {
+        name: limit.limit.name.as_str().to_owned(),
+        capacity: limit.standing.limit,
+        allowed: limit.allowed,
+        retry_after_ns: limit.standing.retry_after_ns,
+    });
+    Told { allowed: verdict.allowed, degraded: verdict.degraded, limits: limits.collect() }
+}
