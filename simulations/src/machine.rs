@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Vec<Limit>,
     pub(crate) horizon_lead: Duration,
     pub(crate) deadline: Duration,
+    pub(crate) snapshot_log_bytes: u64,
 }
 
 /// What a node told of since it was looked at last.
@@ -275,7 +276,7 @@ impl Life {
     async fn start(&self, link: Link) -> Result<Arc<Node>, StartError> {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.open());
         let identity = NodeIdentity::of_data(&*storage, self.id, &*self.entropy).await?;
-        let Settings { shards, limits, horizon_lead, deadline, founders } = self.settings.clone();
+        let Settings { shards, limits, horizon_lead, deadline, snapshot_log_bytes, founders } = self.settings.clone();
         let options = NodeOptions {
             identity,
             forming: self.forming.clone(),
@@ -287,6 +288,7 @@ impl Life {
             horizon_lead,
             deadline,
             max_buckets: 1_000_000,
+            snapshot_log_bytes,
             limits,
         };
         let environment = Environment {

@@ -32,8 +32,10 @@ impl Plan {
 
     /// Runs it.
     pub(crate) fn run(&self, trace: &Trace) -> Outcome {
-        let Scenario { nodes, shards, limits, horizon_lead, deadline, power_fails, .. } = self.scenario.clone();
-        let settings = Settings { founders: BTreeMap::new(), shards, limits, horizon_lead, deadline };
+        let Scenario { nodes, shards, limits, horizon_lead, deadline, snapshot_log_bytes, power_fails, .. } =
+            self.scenario.clone();
+        let settings =
+            Settings { founders: BTreeMap::new(), shards, limits, horizon_lead, deadline, snapshot_log_bytes };
         let mut world = World::new(self.seed, nodes, settings, trace.clone());
         let mut workload = Workload::new(self.seed, &self.scenario);
         let mut chaos = Chaos::new(self.faults.iter().map(|(_, fault)| fault.clone()).collect(), power_fails);
@@ -51,7 +53,7 @@ impl Plan {
                 takeovers += u64::from(matches!(event, Event::TookOver { .. }));
                 note(&world, node, &event);
                 chaos.hear(node, &event, world.now);
-                oracles.hear(node, &event);
+                oracles.hear(node, &event, world.now);
             }
             workload.take_answers(&world);
             oracles.look(&world);

@@ -36,6 +36,8 @@ pub(crate) struct Scenario {
     pub(crate) pause: Ms,
     pub(crate) horizon_lead: Duration,
     pub(crate) deadline: Duration,
+    /// By how many bytes a log grows before it is shortened.
+    pub(crate) snapshot_log_bytes: u64,
     /// Whether machines may lose power, and boot anew. Then all wall clocks are right: when all machines have booted anew, nothing else
     /// tells the time, and one that is wrong is believed (DESIGN §2).
     pub(crate) power_fails: bool,
@@ -58,6 +60,7 @@ impl Scenario {
             pause: *random.one_of(&[20, 100, 300]),
             horizon_lead: Duration::from_millis(*random.one_of(&[500, 1000, 2000, 2000])),
             deadline: Duration::from_millis(*random.one_of(&[30, 100, 100, 100, 500])),
+            snapshot_log_bytes: *random.one_of(&[1 << 10, 4 << 10, 16 << 10, 1 << 20]),
             power_fails: random.happens(600_000),
         }
     }

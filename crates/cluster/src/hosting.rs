@@ -33,6 +33,7 @@ pub(crate) struct Hosting {
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) reception: Arc<Reception>,
     pub(crate) snapshots: Arc<Semaphore>,
+    pub(crate) snapshot_log_bytes: u64,
     pub(crate) environment: Environment,
 }
 
@@ -64,7 +65,8 @@ impl Hosting {
     {
         let (snapshots, peers) = (Arc::clone(&self.snapshots), Arc::clone(&self.peers));
         let heartbeats = Arc::clone(&self.heartbeats);
-        let options = GroupOptions { id, node: self.me, founding, snapshots, peers, heartbeats };
+        let (node, snapshot_log_bytes) = (self.me, self.snapshot_log_bytes);
+        let options = GroupOptions { id, node, founding, snapshots, snapshot_log_bytes, peers, heartbeats };
         let group = Group::start(options, &self.environment).await?;
         group.watch_failure(&self.environment);
         let (group, clock) = (Arc::new(group), Arc::clone(&self.environment.clock));

@@ -34,7 +34,7 @@ mod status;
 mod view;
 
 pub use change::ChangeError;
-pub use consensus::NodeId;
+pub use consensus::{NodeId, SNAPSHOT_LOG_BYTES};
 pub use environment::{Clock, Entropy, Environment, Event, Events};
 pub use forming::Forming;
 pub use identity::{IdentityError, NodeIdentity, cluster_of};

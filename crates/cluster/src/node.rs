@@ -91,6 +91,8 @@ pub struct NodeOptions {
     pub deadline: Duration,
     /// The most buckets that the node holds.
     pub max_buckets: u64,
+    /// By how many bytes a group's log grows, at least, before a snapshot lets its beginning be purged: see [`SNAPSHOT_LOG_BYTES`].
+    pub snapshot_log_bytes: u64,
     /// The limits of the configuration file.
     pub limits: Vec<Limit>,
 }
@@ -190,9 +192,9 @@ impl Node {
         let run = environment.entropy.bits() as u64;
         let reception = Arc::new(Reception::new(run, options.identity.cluster.is_some()));
         let peers = Arc::new(Peers::start(me, run, link.transport, link.inbound, Arc::clone(&reception)));
-        let snapshots = Arc::new(Semaphore::new(1));
+        let (snapshots, snapshot_log_bytes) = (Arc::new(Semaphore::new(1)), options.snapshot_log_bytes);
         let heartbeats = Arc::new(Heartbeats::new(Arc::clone(&peers)));
-        let hosting = Hosting { me, peers, heartbeats, reception, snapshots, environment };
+        let hosting = Hosting { me, peers, heartbeats, reception, snapshots, snapshot_log_bytes, environment };
         let open = Arc::default();
         let meta = forming::open_meta(&options, &hosting).await?;
         let heartbeat = Heartbeat::start(Arc::clone(&meta), Arc::clone(&open));

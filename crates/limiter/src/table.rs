@@ -184,15 +184,17 @@ impl<V: Default + Serialize> Serialize for Table<V> {
     }
 }
 
-/// The keys and values of a table, as a sequence.
+/// The keys and values of a table, as a sequence: in each segment by key, so that equal tables give equal bytes.
 struct Entries<'a, V>(&'a Table<V>);
 
 impl<V: Default + Serialize> Serialize for Entries<'_, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeSeq;
         let mut entries = serializer.serialize_seq(Some(self.0.len))?;
-        for entry in self.0.iter() {
-            entries.serialize_element(&entry)?;
+        for segment in &self.0.segments {
+            let mut present: Vec<&(Key, V)> = segment.slots.iter().filter(|(key, _)| *key != Key::VACANT).collect();
+            present.sort_unstable_by_key(|(key, _)| *key);
+            present.into_iter().try_for_each(|entry| entries.serialize_element(entry))?;
         }
         entries.end()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tollgate_cluster::{Environment, Node, NodeOptions, StartError};
+use tollgate_cluster::{Environment, Node, NodeOptions, SNAPSHOT_LOG_BYTES, StartError};
 use tollgate_storage::{DiskOptions, DiskStorage, Notice, OpenError};
 use tracing_subscriber::EnvFilter;
 
@@ -141,6 +141,7 @@ async fn start_node(
             horizon_lead: config.cluster.horizon_lead,
             deadline: config.cluster.deadline,
             max_buckets: config.max_buckets,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits: config.limits.clone(),
         };
         Ok::<_, ServeError>(Node::start(options, environment, link).await?)

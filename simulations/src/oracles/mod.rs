@@ -2,6 +2,7 @@
 
 mod admission;
 mod liveness;
+mod price;
 mod promises;
 mod registers;
 mod replicas;
@@ -12,7 +13,7 @@ use tollgate_cluster::{Event, NodeId};
 
 use crate::chaos::Chaos;
 use crate::history::History;
-use crate::kernel::World;
+use crate::kernel::{Ms, World};
 use crate::scenario::Scenario;
 
 /// A promise that was broken.
@@ -37,17 +38,19 @@ pub(crate) type Judged = Vec<Violation>;
 pub(crate) struct Oracles<'a> {
     scenario: &'a Scenario,
     replicas: replicas::Replicas,
+    price: price::Price,
     seen: Judged,
 }
 
 impl<'a> Oracles<'a> {
     /// Nothing was seen yet.
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
-        Self { scenario, replicas: replicas::Replicas::default(), seen: Judged::new() }
+        Self { scenario, replicas: replicas::Replicas::default(), price: price::Price::default(), seen: Judged::new() }
     }
 
     /// A node told of something.
-    pub(crate) fn hear(&mut self, node: NodeId, event: &Event) {
+    pub(crate) fn hear(&mut self, node: NodeId, event: &Event, now: Ms) {
+        self.price.hear(event, now);
         self.seen.extend(self.replicas.hear(node, event));
     }
 
@@ -63,9 +66,13 @@ impl<'a> Oracles<'a> {
 
     /// Judges the whole run.
     pub(crate) fn judge(self, world: &World, history: &History, chaos: &Chaos) -> Judged {
+        if self.has_failed() {
+            return self.seen;
+        }
         let mut judged = self.seen;
         judged.extend(admission::judge(self.scenario, history));
         judged.extend(promises::judge(history));
+        judged.extend(self.price.judge(self.scenario, history));
         judged.extend(registers::judge(history));
         judged.extend(liveness::judge(world, history, chaos));
         judged

@@ -27,7 +27,7 @@ use crate::peers::Peers;
 
 /// A snapshot is taken when the log has grown by this much since the last, or by the size of the state if that is more: so
 /// a restart reads little, and snapshots cost no more writing than the log itself.
-const SNAPSHOT_LOG_BYTES: u64 = 4 << 20;
+pub const SNAPSHOT_LOG_BYTES: u64 = 4 << 20;
 
 /// A log that has not grown by this much since it was purged is not worth another snapshot, even if the storage asks for one.
 const WORTH_A_SNAPSHOT_BYTES: u64 = 64 << 10;
@@ -55,6 +55,8 @@ pub(crate) struct GroupOptions {
     pub(crate) founding: Founding,
     /// One permit for all groups of the node: a snapshot is a copy of the state, and one at a time is enough of them.
     pub(crate) snapshots: Arc<Semaphore>,
+    /// See [`SNAPSHOT_LOG_BYTES`].
+    pub(crate) snapshot_log_bytes: u64,
     pub(crate) peers: Arc<Peers>,
     pub(crate) heartbeats: Arc<Heartbeats>,
 }
@@ -104,6 +106,7 @@ pub(crate) struct Group<M: Machine + Sync> {
     id: GroupId,
     raft: openraft::Raft<Raft, StateMachine<M>>,
     log: LogStore,
+    snapshot_log_bytes: u64,
     state: Arc<Replicated<M>>,
     receiving: Arc<Receiving>,
     silence: Arc<Silence>,
@@ -122,7 +125,7 @@ impl<M: Machine + Sync> fmt::Debug for Group<M> {
 impl<M: Machine + Sync> Group<M> {
     /// Opens the group, founds it if it is new, and takes part in it.
     pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, GroupStartError> {
-        let GroupOptions { id, node, founding, snapshots, peers, heartbeats } = options;
+        let GroupOptions { id, node, founding, snapshots, snapshot_log_bytes, peers, heartbeats } = options;
         let unreadable = |source| GroupStartError::Storage { group: id, source };
         let storage = Arc::clone(&environment.storage);
         let log = LogStore::open(Arc::clone(&storage), id).await.map_err(unreadable)?;
@@ -139,7 +142,7 @@ impl<M: Machine + Sync> Group<M> {
             .await
             .map_err(|error| failed(error.to_string()))?;
         let (receiving, heard, changing) = (Arc::default(), Mutex::default(), tokio::sync::Mutex::default());
-        let group = Self { id, raft, log, state, receiving, silence, heard, changing };
+        let group = Self { id, raft, log, snapshot_log_bytes, state, receiving, silence, heard, changing };
         group.found(node, founding).await.map_err(failed)?;
         Ok(group)
     }
@@ -381,7 +384,7 @@ impl<M: Machine + Sync> Group<M> {
     pub(crate) async fn compact(&self, asked: bool) {
         let state_bytes = self.state.read(M::encoded_bytes) as u64;
         let grown = self.log.bytes_since_purge();
-        let enough = if asked { WORTH_A_SNAPSHOT_BYTES } else { SNAPSHOT_LOG_BYTES.max(state_bytes) };
+        let enough = if asked { WORTH_A_SNAPSHOT_BYTES } else { self.snapshot_log_bytes.max(state_bytes) };
         if grown > enough {
             self.snapshot().await;
         }

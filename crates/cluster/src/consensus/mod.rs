@@ -24,6 +24,7 @@ use tollgate_limiter as limiter;
 use crate::meta;
 
 pub(crate) use endpoint::GroupEndpoint;
+pub use group::SNAPSHOT_LOG_BYTES;
 pub(crate) use group::{Founding, Group, GroupOptions, GroupStartError, LeadershipWatch, ProposeError};
 pub(crate) use heartbeats::{HeartbeatAnswer, Heartbeats};
 pub(crate) use rpc::{RaftRefusal, RaftRequest};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tollgate_cluster::{
     AcquireError, Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request,
-    Verdict,
+    SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::{
     Algorithm, ClockReading, Consistency, Limit, LimitName, OnUnavailable, Pace, Pattern, Quota, Selector,
@@ -231,6 +231,7 @@ async fn start(
         horizon_lead: Duration::from_secs(2),
         deadline: Duration::from_millis(100),
         max_buckets,
+        snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         limits: limits.to_vec(),
     };
     let environment = Environment {

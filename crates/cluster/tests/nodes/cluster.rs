@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tollgate_cluster::{
-    Clock, Entropy, Environment, Events, Forming, Link, Node, NodeId, NodeIdentity, NodeOptions, Request, Verdict,
+    Clock, Entropy, Environment, Events, Forming, Link, Node, NodeId, NodeIdentity, NodeOptions, Request,
+    SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::Limit;
 use tollgate_storage::Storage;
@@ -95,6 +96,7 @@ impl Cluster {
             horizon_lead: Duration::from_secs(2),
             deadline: DEADLINE,
             max_buckets: 1_000_000,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits: self.limits.clone(),
         };
         let environment = Environment {

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tollgate_cluster::{
-    Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request, Verdict,
+    Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request,
+    SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::{ClockReading, Limit, ShardTime};
 use tollgate_storage::MemoryStorage;
@@ -121,6 +122,7 @@ impl Live {
             horizon_lead: HORIZON_LEAD,
             deadline: Duration::from_secs(3_600),
             max_buckets: MAX_BUCKETS,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits,
         };
         let (transport, inbound) = MemoryNetwork::new().join(NodeId(1));
