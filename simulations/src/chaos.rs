@@ -6,7 +6,7 @@ use tollgate_cluster::{Event, Node, NodeId};
 
 use crate::disk::Condition;
 use crate::fault::{Action, Down, Fault, Machine as Harm, Network, Operator, Point, Who};
-use crate::history::{Answer, Ask};
+use crate::history::Ask;
 use crate::kernel::{MS_NS, Ms, World};
 use crate::machine::Machine;
 use crate::network::{Link, Weather};
@@ -31,9 +31,9 @@ pub(crate) struct Chaos {
     /// What is to be undone, and when.
     due: BTreeMap<(Ms, usize), Undo>,
     armed: Vec<Armed>,
-    /// Nodes that somebody has asked to remove, each with the operation: it may or may not be done.
-    removing: BTreeMap<NodeId, usize>,
-    /// Nodes that were removed: they are not started again.
+    /// Nodes that somebody has asked to remove: it may or may not be done.
+    removing: BTreeSet<NodeId>,
+    /// Nodes that have left: they are not started again.
     removed: BTreeSet<NodeId>,
     pub(crate) injected: BTreeMap<&'static str, u64>,
     counter: usize,
@@ -71,7 +71,7 @@ impl Chaos {
             power_fails,
             due: BTreeMap::new(),
             armed: Vec::new(),
-            removing: BTreeMap::new(),
+            removing: BTreeSet::new(),
             removed: BTreeSet::new(),
             injected: BTreeMap::new(),
             counter: 0,
@@ -80,7 +80,7 @@ impl Chaos {
 
     /// Whether a node was removed from the cluster, or may have been.
     pub(crate) fn may_be_removed(&self, node: NodeId) -> bool {
-        self.removing.contains_key(&node)
+        self.removing.contains(&node)
     }
 
     /// Does what is due. To be called before a window of time.
@@ -104,9 +104,6 @@ impl Chaos {
                 self.crash(armed.node, armed.down, world);
             }
         }
-        let is_done =
-            |operation: &usize| matches!(workload.history.operations[*operation].answered, Some((_, Answer::Changed)));
-        self.removed.extend(self.removing.iter().filter(|(_, operation)| is_done(operation)).map(|(node, _)| *node));
         self.restart_ended(world);
     }
 
@@ -293,8 +290,8 @@ impl Chaos {
                 if stay.len() < 3 || self.may_be_removed(node) {
                     return None;
                 }
-                let operation = workload.ask_for(world, stay[0], Ask::Remove { node }, false)?;
-                self.removing.insert(node, operation);
+                workload.ask_for(world, stay[0], Ask::Remove { node }, false)?;
+                self.removing.insert(node);
                 Some("remove")
             }
         }

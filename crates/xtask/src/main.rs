@@ -6,6 +6,7 @@ mod command;
 mod http;
 mod memory;
 mod prepare;
+mod sim;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -34,6 +35,8 @@ enum Task {
     Test,
     /// Measure what each fault costs a cluster: units beyond a limit, tokens lost, how long clients wait. Takes three minutes.
     Chaos,
+    /// Run whole clusters in simulation, and shrink what fails to the faults that matter.
+    Sim(sim::SimArgs),
     /// Measure.
     #[command(subcommand)]
     Bench(Bench),
@@ -59,6 +62,7 @@ fn main() -> Result<()> {
         Task::Deny => deny(),
         Task::Test => test(),
         Task::Chaos => chaos(),
+        Task::Sim(args) => sim::sim(&args),
         Task::Bench(Bench::Http(args)) => bench::http(&args),
         Task::Bench(Bench::Cluster(args)) => bench::cluster(&args),
         Task::Bench(Bench::Memory(args)) => memory::memory(&args),
