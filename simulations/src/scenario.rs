@@ -28,6 +28,8 @@ pub(crate) struct Scenario {
     pub(crate) shards: u32,
     /// The limits that the cluster has from the beginning.
     pub(crate) limits: Vec<Limit>,
+    /// What clients ask for: of all endpoints a few, so that these are asked for often.
+    pub(crate) endpoints: Vec<&'static str>,
     /// How many clients ask.
     pub(crate) clients: u64,
     /// How many users they ask for, the first most often.
@@ -43,9 +45,8 @@ pub(crate) struct Scenario {
     pub(crate) power_fails: bool,
 }
 
-/// What endpoints clients ask for. Each limit meets the endpoint of its name; `both` meets two limits.
-pub(crate) const ENDPOINTS: [&str; 9] =
-    ["paced", "slow", "both", "window", "fixed", "permits", "changing", "local", "leaky"];
+/// What endpoints there are. Each limit meets the endpoint of its name; `both` meets two limits.
+const ENDPOINTS: [&str; 9] = ["paced", "slow", "both", "window", "fixed", "permits", "changing", "local", "leaky"];
 
 impl Scenario {
     /// The scenario of a seed.
@@ -55,6 +56,7 @@ impl Scenario {
             nodes: *random.one_of(&[3, 3, 3, 3, 3, 5]),
             shards: *random.one_of(&[1, 2, 2, 2, 3, 4, 4, 8]),
             limits: limits(&mut random),
+            endpoints: endpoints(&mut random),
             clients: random.within(2..=12),
             users: random.within(1..=12),
             pause: *random.one_of(&[20, 100, 300]),
@@ -66,12 +68,17 @@ impl Scenario {
     }
 }
 
+fn endpoints(random: &mut Random) -> Vec<&'static str> {
+    let few: Vec<&str> = ENDPOINTS.into_iter().filter(|_| random.happens(300_000)).collect();
+    if few.is_empty() { ENDPOINTS.to_vec() } else { few }
+}
+
 fn limits(random: &mut Random) -> Vec<Limit> {
     let mut pace = |rates: &[u64], per: Ms, bursts: &[u64]| {
         let (rate, burst) = (*random.one_of(rates), *random.one_of(bursts));
         Pace::new(rate, per as i64 * MS_NS, burst).expect("a legal pace")
     };
-    let paced = Algorithm::TokenBucket(pace(&[5, 20, 50, 200], 1_000, &[1, 10, 40]));
+    let paced = Algorithm::TokenBucket(pace(&[5, 10, 20, 50], 1_000, &[1, 10, 20, 40]));
     let slow = Algorithm::TokenBucket(pace(&[1, 2], 10_000, &[1, 5]));
     let shared = Algorithm::TokenBucket(pace(&[10, 30], 1_000, &[5, 20]));
     let local = Algorithm::TokenBucket(pace(&[5, 20], 1_000, &[10, 20]));

@@ -10,7 +10,7 @@ use tollgate_limiter::SettleError;
 use crate::history::{Answer, Ask, History, Told, ToldOfLimit};
 use crate::kernel::{Ms, World};
 use crate::random::Random;
-use crate::scenario::{self, ENDPOINTS, Scenario};
+use crate::scenario::{self, Scenario};
 
 /// How long a client waits for an answer.
 const PATIENCE: Ms = 8_000;
@@ -44,8 +44,9 @@ struct Client {
 }
 
 /// What a client does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Habits {
+    endpoints: Vec<&'static str>,
     users: u64,
     pause: Ms,
 }
@@ -62,14 +63,14 @@ struct Operator {
 impl Workload {
     /// Clients that have not asked yet.
     pub(crate) fn new(seed: u64, scenario: &Scenario) -> Self {
-        let habits = Habits { users: scenario.users, pause: scenario.pause };
+        let habits = Habits { endpoints: scenario.endpoints.clone(), users: scenario.users, pause: scenario.pause };
         let client = |number| Client {
             random: Random::new(seed, &format!("client {number}")),
             due: 1_000,
             waiting: Vec::new(),
             late: 0,
             to_settle: VecDeque::new(),
-            habits,
+            habits: habits.clone(),
         };
         let mut random = Random::new(seed, "operator");
         let pause = *random.one_of(&[None, Some(500), Some(2_000), Some(5_000)]);
@@ -188,7 +189,7 @@ impl Workload {
 
     fn acquire_one(&mut self, client: &mut Client, world: &World, node: NodeId) -> Option<usize> {
         let random = &mut client.random;
-        let endpoint = *random.one_of(&ENDPOINTS);
+        let endpoint = *random.one_of(&client.habits.endpoints);
         // The first user asks half of the time, the second a quarter, and so on, about as in Zipf's law.
         let user = (0..client.habits.users - 1).find(|_| random.happens(500_000)).unwrap_or(client.habits.users - 1);
         let cost = if random.happens(100_000) { random.within(2..=3) } else { 1 };

@@ -84,6 +84,14 @@ fn what_one_crate_keeps_from_the_others_is_used_by_no_other() {
 }
 
 #[test]
+fn no_mistake_is_planted_in_the_product() {
+    let tree = cargo(&["tree", "--offline", "-p", "tollgate", "-e", "features", "--prefix", "none"]);
+    assert!(tree.contains("tollgate-limiter feature"), "the tree shows features:\n{tree}");
+    let planted: Vec<&str> = tree.lines().filter(|line| line.contains("planted")).collect();
+    assert!(planted.is_empty(), "the product is built with {planted:?}");
+}
+
+#[test]
 fn the_limiter_knows_no_runtime() {
     let tree = cargo(&["tree", "--offline", "-p", "tollgate-limiter", "-e", "normal", "--prefix", "none"]);
     for runtime in ["tokio", "ractor", "openraft", "rand", "getrandom"] {
