@@ -607,7 +607,8 @@ impl BucketState {
                 let Acquire { limit, key, cost: units, .. } = pending.acquire;
                 let turn = now.plus(standing.retry_after_ns).min(pending.patient_until);
                 let until = pending.patient_until;
-                let pending = Pending { has_queued: true, ..pending };
+                // Should it wait for a grant when its turn comes, that is another wait.
+                let pending = Pending { has_queued: true, grant_until: None, ..pending };
                 enqueue(&mut self.queues, Turn { limit, key, units, until, request: pending }, turn);
             }
             Decision::Denied(standing) => {
