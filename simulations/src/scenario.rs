@@ -66,6 +66,11 @@ impl Scenario {
             power_fails: random.happens(600_000),
         }
     }
+
+    /// The limit of this name.
+    pub(crate) fn limit(&self, name: &str) -> &Limit {
+        self.limits.iter().find(|limit| limit.name.as_str() == name).expect("the limit is the scenario's")
+    }
 }
 
 fn endpoints(random: &mut Random) -> Vec<&'static str> {
@@ -115,6 +120,11 @@ fn limit(name: &str, endpoints: &[&str], algorithm: Algorithm) -> Limit {
         shadow: false,
         reservation_ttl_ns: RESERVATION_TTL as i64 * MS_NS,
     }
+}
+
+/// The bucket of a limit that a request meets: its user's, or `None` where all share one.
+pub(crate) fn bucket_user(limit: &Limit, user: u64) -> Option<u64> {
+    (!limit.by.is_empty()).then_some(user)
 }
 
 /// The limit `changing` as its n-th change makes it. No two of these have the same burst, so a decision tells by which one it was made.

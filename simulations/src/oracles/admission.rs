@@ -15,7 +15,7 @@ use tollgate_limiter::Algorithm;
 use super::Violation;
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::Ms;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
 
 /// Something that was taken from a bucket.
@@ -43,11 +43,9 @@ struct Excess {
 pub(super) fn judge(scenario: &Scenario, history: &History) -> Vec<Violation> {
     let versions = Versions::of(history);
     let mut violations = Vec::new();
-    for ((name, user), mut taken) in taken(history) {
-        let limit =
-            scenario.limits.iter().find(|limit| limit.name.as_str() == name).expect("the limit is the scenario's");
+    for ((name, user), mut taken) in taken(scenario, history) {
         taken.sort_by_key(|taken| (taken.received, taken.sent));
-        let excess = match limit.algorithm {
+        let excess = match scenario.limit(&name).algorithm {
             Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &versions),
             Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, &Versions::one(pace)),
             Algorithm::SlidingWindow(quota) => windowed(&taken, quota.units(), quota.window_ns(), 0),
@@ -64,7 +62,7 @@ pub(super) fn judge(scenario: &Scenario, history: &History) -> Vec<Violation> {
 }
 
 /// What was certainly taken, by bucket.
-fn taken(history: &History) -> BTreeMap<Bucket, Vec<Taken>> {
+fn taken(scenario: &Scenario, history: &History) -> BTreeMap<Bucket, Vec<Taken>> {
     let returns = returns(history);
     let mut taken: BTreeMap<Bucket, Vec<Taken>> = BTreeMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
@@ -75,7 +73,7 @@ fn taken(history: &History) -> BTreeMap<Bucket, Vec<Taken>> {
             continue;
         }
         for limit in &told.limits {
-            let bucket = (limit.name.clone(), (limit.name != "shared").then_some(*user));
+            let bucket = (limit.name.clone(), bucket_user(scenario.limit(&limit.name), *user));
             let returned = returns.get(&index).copied();
             taken.entry(bucket).or_default().push(Taken { sent: operation.sent, received, units: *cost, returned });
         }

@@ -13,7 +13,7 @@ use tollgate_limiter::{Algorithm, Limit, Pace};
 use super::Violation;
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::{MS_NS, Ms};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
 
 /// How many commits a ceiling is granted ahead for.
@@ -57,7 +57,7 @@ impl Price {
         let name = limit.name.as_str();
         let mut buckets: BTreeMap<Option<u64>, Vec<(usize, &Operation)>> = BTreeMap::new();
         for (index, operation) in history.operations.iter().enumerate() {
-            if let Some(user) = bucket_of(name, operation) {
+            if let Some(user) = bucket_of(limit, operation) {
                 buckets.entry(user).or_default().push((index, operation));
             }
         }
@@ -175,13 +175,10 @@ fn constant_pace(limit: &Limit) -> Option<Pace> {
 }
 
 /// The bucket of a limit that an operation asks, by its user where it has one.
-fn bucket_of(name: &str, operation: &Operation) -> Option<Option<u64>> {
+fn bucket_of(limit: &Limit, operation: &Operation) -> Option<Option<u64>> {
     let Ask::Acquire { endpoint, user, .. } = operation.ask else { return None };
-    match name {
-        "shared" => (endpoint == "both").then_some(None),
-        "slow" => matches!(endpoint, "slow" | "both").then_some(Some(user)),
-        _ => (endpoint == name).then_some(Some(user)),
-    }
+    let meets = limit.selectors.iter().flat_map(|selector| &selector.any_of).any(|pattern| pattern.matches(endpoint));
+    meets.then(|| bucket_user(limit, user))
 }
 
 fn is_denied_by(name: &str, operation: &Operation) -> bool {
