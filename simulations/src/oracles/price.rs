@@ -13,14 +13,19 @@ use tollgate_limiter::{Algorithm, Limit, Pace};
 use super::Violation;
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::{MS_NS, Ms};
-use crate::scenario::Scenario;
+use crate::scenario::{FAULTS_UNTIL, Scenario};
 use crate::swarm::MAX_DRIFT;
 
 /// How many commits a ceiling is granted ahead for.
 const COMMITS_A_GRANT: i64 = 20;
 
-/// How long what was taken of one limit may wait for the others, and somewhat longer.
+/// How long what was taken of one limit may wait for the others, and somewhat longer: until the hold runs out, or, when all is well, until
+/// it is released.
 const HELD: Ms = 1_500;
+const HELD_IN_CALM: Ms = 100;
+
+/// From when on all is well.
+const CALM: Ms = FAULTS_UNTIL + 2_000;
 
 /// How long after it was sent a request that was not answered may still be decided, beside its patience.
 const LATE: Ms = 5_000;
@@ -131,7 +136,7 @@ fn charges(
             Some((received, verdict)) if verdict.allowed && !verdict.degraded => Some(received),
             // Something may have been taken, and given back, or not if a leader changed meanwhile.
             Some((received, verdict)) if !verdict.degraded && verdict.limits.len() > 1 => {
-                let back = received + HELD;
+                let back = received + if operation.sent >= CALM { HELD_IN_CALM } else { HELD };
                 let is_lost = changes.iter().any(|change| (operation.sent..=back).contains(change));
                 (is_lost || back >= denied.sent).then_some(back)
             }
