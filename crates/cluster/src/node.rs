@@ -91,7 +91,7 @@ pub struct NodeOptions {
     pub deadline: Duration,
     /// The most buckets that the node holds.
     pub max_buckets: u64,
-    /// By how many bytes a group's log grows, at least, before a snapshot lets its beginning be purged: see [`SNAPSHOT_LOG_BYTES`].
+    /// By how many bytes a group's log grows, at least, before a snapshot lets its beginning be purged: see [`SNAPSHOT_LOG_BYTES`](crate::SNAPSHOT_LOG_BYTES).
     pub snapshot_log_bytes: u64,
     /// The limits of the configuration file.
     pub limits: Vec<Limit>,
