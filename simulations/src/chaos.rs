@@ -164,6 +164,11 @@ impl Chaos {
             Action::Network(network) => self.harm_network(network, lasts, world),
             Action::Machine(who, machine) => self.harm_machine(*who, *machine, lasts, world),
             Action::Down(who, down) => self.take_down(*who, *down, lasts, world),
+            Action::Blackout => {
+                let machines: Vec<NodeId> = world.machines.keys().copied().collect();
+                machines.into_iter().for_each(|node| self.crash(node, lasts, world));
+                Some("blackout")
+            }
             Action::Operator(operator) => self.operate(*operator, lasts, world, workload),
         }
     }

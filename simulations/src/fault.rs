@@ -28,6 +28,8 @@ pub(crate) enum Action {
     Down(Who, Down),
     /// An operator does something.
     Operator(Operator),
+    /// All machines lose power at once.
+    Blackout,
 }
 
 /// What goes wrong with the network.
@@ -107,11 +109,12 @@ pub(crate) enum Point {
     TookOver,
     HandedOver,
     SnapshotSaved,
+    Voting,
 }
 
 impl Point {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Proposed, Self::Committed, Self::TookOver, Self::HandedOver, Self::SnapshotSaved];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Proposed, Self::Committed, Self::TookOver, Self::HandedOver, Self::SnapshotSaved, Self::Voting];
 
     /// Whether the event is of this point.
     pub(crate) fn is_told_by(self, event: &Event) -> bool {
@@ -122,6 +125,7 @@ impl Point {
                 | (Self::TookOver, Event::TookOver { .. })
                 | (Self::HandedOver, Event::HandedOver { .. })
                 | (Self::SnapshotSaved, Event::SnapshotSaved { .. })
+                | (Self::Voting, Event::Voting { .. })
         )
     }
 }

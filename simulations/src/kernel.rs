@@ -36,7 +36,7 @@ impl World {
     pub(crate) fn new(seed: u64, nodes: NodeId, mut settings: Settings, trace: Trace) -> Self {
         settings.founders = (1..=nodes).map(|id| (id, address(id))).collect();
         let forming = Forming::Founders(settings.founders.clone());
-        let machine = |id| (id, Machine::new(seed, id, forming.clone()));
+        let machine = |id| (id, Machine::new(seed, id, forming.clone(), &settings));
         Self {
             seed,
             now: 0,
@@ -51,7 +51,10 @@ impl World {
     /// Adds a machine whose node joins the others.
     pub(crate) fn add(&mut self, id: NodeId, contact: NodeId) {
         let forming = Forming::Join { contact, address: address(contact) };
-        self.machines.insert(id, Machine::new(self.seed, id, forming));
+        let machine = Machine::new(self.seed, id, forming, &self.settings);
+        // Its wall clock shows what those of the others do.
+        machine.clock.step_wall(self.now as i64 * MS_NS);
+        self.machines.insert(id, machine);
     }
 
     /// Starts a process on a machine that has none.

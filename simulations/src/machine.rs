@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) horizon_lead: Duration,
     pub(crate) deadline: Duration,
     pub(crate) snapshot_log_bytes: u64,
+    /// Whether wall clocks differ from each other.
+    pub(crate) clocks_differ: bool,
 }
 
 /// What a node told of since it was looked at last.
@@ -82,10 +84,11 @@ impl Events for Teller {
 
 impl Machine {
     /// A machine that was never started.
-    pub(crate) fn new(seed: u64, id: NodeId, forming: Forming) -> Self {
+    pub(crate) fn new(seed: u64, id: NodeId, forming: Forming, settings: &Settings) -> Self {
         let mut random = Random::new(seed, &format!("machine {id}"));
         let up_ns = random.within(1..=1_000_000) as i64 * MS_NS;
         let ahead_ns = random.within(0..=200) as i64 * MS_NS - 100 * MS_NS;
+        let ahead_ns = if settings.clocks_differ { ahead_ns } else { 0 };
         let entropy = MachineEntropy(Mutex::new(Random::new(seed, &format!("entropy {id}"))));
         Self {
             id,
@@ -276,7 +279,8 @@ impl Life {
     async fn start(&self, link: Link) -> Result<Arc<Node>, StartError> {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.open());
         let identity = NodeIdentity::of_data(&*storage, self.id, &*self.entropy).await?;
-        let Settings { shards, limits, horizon_lead, deadline, snapshot_log_bytes, founders } = self.settings.clone();
+        let Settings { shards, limits, horizon_lead, deadline, snapshot_log_bytes, founders, .. } =
+            self.settings.clone();
         let options = NodeOptions {
             identity,
             forming: self.forming.clone(),

@@ -34,8 +34,15 @@ impl Plan {
     pub(crate) fn run(&self, trace: &Trace) -> Outcome {
         let Scenario { nodes, shards, limits, horizon_lead, deadline, snapshot_log_bytes, power_fails, .. } =
             self.scenario.clone();
-        let settings =
-            Settings { founders: BTreeMap::new(), shards, limits, horizon_lead, deadline, snapshot_log_bytes };
+        let settings = Settings {
+            founders: BTreeMap::new(),
+            shards,
+            limits,
+            horizon_lead,
+            deadline,
+            snapshot_log_bytes,
+            clocks_differ: !power_fails,
+        };
         let mut world = World::new(self.seed, nodes, settings, trace.clone());
         let mut workload = Workload::new(self.seed, &self.scenario);
         let mut chaos = Chaos::new(self.faults.iter().map(|(_, fault)| fault.clone()).collect(), power_fails);

@@ -19,9 +19,21 @@ pub(crate) const LENGTH: Ms = FAULTS_UNTIL + ALIVE_WITHIN;
 /// How long a reservation can be settled.
 pub(crate) const RESERVATION_TTL: Ms = 60_000;
 
+/// What a run is to bring about. Most runs are of everything; some defects need so much at once that few of those would meet them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Profile {
+    /// Anything.
+    General,
+    /// Leaders that are cut off and do not know it, while others lead, and clients that ask both for the same bucket as fast as they can.
+    Duel,
+    /// Power that is lost while disks are slow, of all machines at once, too.
+    Power,
+}
+
 /// What a run is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
+    pub(crate) profile: Profile,
     /// Nodes that found the cluster.
     pub(crate) nodes: u64,
     /// Shards of the cluster.
@@ -52,11 +64,25 @@ impl Scenario {
     /// The scenario of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, "scenario");
+        let general = Self::general(&mut random);
+        let profile =
+            *random.one_of(&[Profile::General, Profile::General, Profile::General, Profile::Duel, Profile::Power]);
+        match profile {
+            Profile::General => general,
+            Profile::Duel => {
+                Self { profile, endpoints: vec!["paced", "local"], clients: 12, users: 1, pause: 20, ..general }
+            }
+            Profile::Power => Self { profile, power_fails: true, ..general },
+        }
+    }
+
+    fn general(random: &mut Random) -> Self {
         Self {
+            profile: Profile::General,
             nodes: *random.one_of(&[3, 3, 3, 3, 3, 5]),
             shards: *random.one_of(&[1, 2, 2, 2, 3, 4, 4, 8]),
-            limits: limits(&mut random),
-            endpoints: endpoints(&mut random),
+            limits: limits(random),
+            endpoints: endpoints(random),
             clients: random.within(2..=12),
             users: random.within(1..=12),
             pause: *random.one_of(&[20, 100, 300]),

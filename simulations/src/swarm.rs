@@ -5,7 +5,7 @@ use crate::fault::{Action, Down, Fault, Machine, Network, Operator, Point, Who};
 use crate::kernel::Ms;
 use crate::network::Weather;
 use crate::random::Random;
-use crate::scenario::{FAULTS_UNTIL, Scenario};
+use crate::scenario::{FAULTS_UNTIL, Profile, Scenario};
 
 /// When the first fault may come: the cluster has formed by then, most often.
 const FIRST: Ms = 1_500;
@@ -14,7 +14,15 @@ const FIRST: Ms = 1_500;
 /// Chen and Regehr, 2012).
 pub(crate) fn draw(seed: u64, scenario: &Scenario) -> Vec<Fault> {
     let mut random = Random::new(seed, "faults");
-    let kinds: Vec<Kind> = kinds(scenario).into_iter().filter(|_| random.happens(400_000)).collect();
+    let kinds: Vec<Kind> = match scenario.profile {
+        Profile::General => kinds(scenario).into_iter().filter(|_| random.happens(400_000)).collect(),
+        Profile::Duel => vec![Kind::Isolation, Kind::OneWay, Kind::Flapping],
+        Profile::Power => {
+            let mut kinds = vec![Kind::Crash, Kind::CrashUnsynced, Kind::CrashAt, Kind::SlowDisk, Kind::Isolation];
+            kinds.extend(random.happens(500_000).then_some(Kind::Blackout));
+            kinds
+        }
+    };
     if kinds.is_empty() {
         return Vec::new();
     }
@@ -27,7 +35,10 @@ pub(crate) fn draw(seed: u64, scenario: &Scenario) -> Vec<Fault> {
             return faults;
         }
         let kind = *random.one_of(&kinds);
-        let lasts = *random.one_of(&[10, 100, 400, 1_000, 2_500, 5_000]);
+        let lasts = match scenario.profile {
+            Profile::General | Profile::Power => *random.one_of(&[10, 100, 400, 1_000, 2_500, 5_000]),
+            Profile::Duel => *random.one_of(&[1_000, 2_500]),
+        };
         faults.push(Fault { at, lasts, action: kind.draw(&mut random, scenario) });
     }
 }
@@ -38,6 +49,7 @@ enum Kind {
     Loss,
     Delay,
     Reordering,
+    Duplication,
     Isolation,
     OneWay,
     Flapping,
@@ -55,6 +67,7 @@ enum Kind {
     Roll,
     Drain,
     Membership,
+    Blackout,
 }
 
 fn kinds(scenario: &Scenario) -> Vec<Kind> {
@@ -62,6 +75,7 @@ fn kinds(scenario: &Scenario) -> Vec<Kind> {
         Kind::Loss,
         Kind::Delay,
         Kind::Reordering,
+        Kind::Duplication,
         Kind::Isolation,
         Kind::OneWay,
         Kind::Flapping,
@@ -77,7 +91,11 @@ fn kinds(scenario: &Scenario) -> Vec<Kind> {
         Kind::Drain,
         Kind::Membership,
     ];
-    kinds.extend(if scenario.power_fails { &[Kind::Crash][..] } else { &[Kind::StepWall, Kind::Drift] });
+    kinds.extend(if scenario.power_fails {
+        &[Kind::Crash, Kind::Blackout][..]
+    } else {
+        &[Kind::StepWall, Kind::Drift]
+    });
     kinds
 }
 
@@ -85,7 +103,9 @@ impl Kind {
     fn draw(self, random: &mut Random, scenario: &Scenario) -> Action {
         let who = who(random, scenario);
         match self {
-            Self::Loss | Self::Delay | Self::Reordering => Action::Network(Network::Weather(self.weather(random))),
+            Self::Loss | Self::Delay | Self::Reordering | Self::Duplication => {
+                Action::Network(Network::Weather(self.weather(random)))
+            }
             Self::Isolation => Action::Network(Network::Isolate(who)),
             Self::OneWay => {
                 let cut = Network::CutLink(who, self::who(random, scenario));
@@ -113,6 +133,7 @@ impl Kind {
             Self::Stop => Action::Down(who, Down::Stopped),
             Self::Roll => Action::Operator(Operator::Roll),
             Self::Drain => Action::Operator(Operator::Drain(who)),
+            Self::Blackout => Action::Blackout,
             Self::Membership => {
                 Action::Operator(if random.happens(500_000) { Operator::Join } else { Operator::Remove(who) })
             }
@@ -130,6 +151,7 @@ impl Kind {
                 let slowest = *random.one_of(&[5, 20, 60, 200]);
                 Weather { latency: (random.within(0..=slowest), slowest), ..Weather::FAIR }
             }
+            Self::Duplication => Weather { duplication: *random.one_of(&[100_000, 500_000]), ..Weather::FAIR },
             _ => Weather {
                 duplication: *random.one_of(&[0, 100_000]),
                 latency: (0, *random.one_of(&[3, 10])),

@@ -78,6 +78,11 @@ pub enum Event {
         /// The group; 0 is the cluster's own, shard `n` is group `n + 1`.
         group: u32,
     },
+    /// A vote is about to be kept, before anybody is told of it.
+    Voting {
+        /// The group.
+        group: u32,
+    },
     /// A group's snapshot is saved.
     SnapshotSaved {
         /// The group.

@@ -185,7 +185,11 @@ impl Events for Telemetry {
             Event::ActorRestarted { .. } => cluster.restarts.increment(1),
             Event::GroupFailed { .. } => cluster.failed.increment(1),
             Event::SnapshotSaved { .. } => cluster.snapshots.increment(1),
-            Event::Deciding { .. } | Event::Proposed { .. } | Event::HandedOver { .. } | Event::Degraded { .. } => {}
+            Event::Deciding { .. }
+            | Event::Proposed { .. }
+            | Event::Voting { .. }
+            | Event::HandedOver { .. }
+            | Event::Degraded { .. } => {}
         }
     }
 }

@@ -135,14 +135,13 @@ impl Versions {
 
     /// The most that may be admitted from `from` to `until`.
     fn allowed(&self, from: Ms, until: Ms) -> u64 {
-        let holding: Vec<Version> =
-            self.0.iter().copied().filter(|version| version.from <= until && version.until >= from).collect();
-        let burst = holding.iter().map(|version| version.burst).max().unwrap_or(0);
-        let rate = holding
-            .iter()
-            .map(|version| version.rate)
-            .max_by_key(|(units, per)| u128::from(*units) * 1_000_000_000 / *per as u128);
-        let (units, per_ns) = rate.unwrap_or((0, 1));
+        let holding = || self.0.iter().filter(|version| version.from <= until && version.until >= from);
+        let burst = holding().map(|version| version.burst).max().unwrap_or(0);
+        let faster = |one: (u64, i64), other: (u64, i64)| {
+            let is_faster = u128::from(one.0) * other.1 as u128 > u128::from(other.0) * one.1 as u128;
+            if is_faster { one } else { other }
+        };
+        let (units, per_ns) = holding().map(|version| version.rate).fold((0, 1), faster);
         let span_ns = (u128::from(until - from)) * 1_000_000;
         let (fast, slow) = ((1_000_000 + MAX_DRIFT) as u128, (1_000_000 - MAX_DRIFT) as u128);
         burst + (span_ns * u128::from(units) * fast / (slow * per_ns as u128)) as u64
@@ -173,14 +172,16 @@ fn windows(taken: &[Taken]) -> impl Iterator<Item = (Ms, Ms, u64)> {
     taken.iter().flat_map(move |first| {
         let from = first.sent;
         let within = taken.iter().filter(move |taken| taken.sent >= from);
+        let (mut admitted, mut returned) = (0, 0);
         let mut returns: BTreeMap<Ms, u64> = BTreeMap::new();
-        let mut admitted = 0;
         within.map(move |taken| {
             admitted += taken.units;
             if let Some((at, units)) = taken.returned {
                 *returns.entry(at).or_default() += units;
             }
-            let returned: u64 = returns.range(..=taken.received).map(|(_, units)| units).sum();
+            while let Some(entry) = returns.first_entry().filter(|entry| *entry.key() <= taken.received) {
+                returned += entry.remove();
+            }
             (from, taken.received, admitted.saturating_sub(returned))
         })
     })

@@ -13,14 +13,19 @@ use tollgate_limiter::{Algorithm, Limit, Pace};
 use super::Violation;
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::{MS_NS, Ms};
-use crate::scenario::{Scenario, bucket_user};
+use crate::scenario::{FAULTS_UNTIL, Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
 
 /// How many commits a ceiling is granted ahead for.
 const COMMITS_A_GRANT: i64 = 20;
 
-/// How long what was taken of one limit may wait for the others, and somewhat longer.
+/// How long what was taken of one limit may wait for the others, and somewhat longer: until the hold runs out, or, when all is well, until
+/// it is released.
 const HELD: Ms = 1_500;
+const HELD_IN_CALM: Ms = 100;
+
+/// From when on all is well.
+const CALM: Ms = FAULTS_UNTIL + 2_000;
 
 /// How long after it was sent a request that was not answered may still be decided, beside its patience.
 const LATE: Ms = 5_000;
@@ -63,10 +68,10 @@ impl Price {
         }
         let mut violations = Vec::new();
         for (user, operations) in buckets {
-            let debts = debts(history, &operations);
+            let losses = self.losses(scenario, pace, &operations, &debts(history, &operations));
             let denied = operations.iter().filter(|(_, operation)| is_denied_by(name, operation));
             let found = denied.into_iter().find_map(|(index, denied)| {
-                let how = self.for_nothing(scenario, pace, denied, &operations, &debts)?;
+                let how = losses.room_for(denied)?;
                 Some(format!("{name} of user {user:?} denied #{index} at {}, {how}", denied.sent))
             });
             violations.extend(found.map(|how| Violation { promise: "a failover costs what is stated", how }));
@@ -74,94 +79,164 @@ impl Price {
         violations
     }
 
-    /// Says how much room there was for a request that was denied, if there was enough.
-    fn for_nothing(
+    /// All that a bucket may have lost.
+    fn losses(
         &self,
         scenario: &Scenario,
         pace: Pace,
-        denied: &Operation,
         operations: &[(usize, &Operation)],
-        debts: &BTreeMap<usize, (Ms, u64)>,
-    ) -> Option<String> {
-        let (received, _) = denied.verdict()?;
-        let now_ns = denied.sent as i64 * MS_NS;
-        let interval_ns = pace.interval_ns() + pace.interval_ns() * 2 * MAX_DRIFT / 1_000_000;
-        let ahead_ns = scenario.horizon_lead.as_nanos() as i64 + COMMITS_A_GRANT * self.longest_ns;
-        let spare = (pace.burst() / 10).max(1);
-        let mut losses: Vec<(Ms, Loss)> = charges(denied, operations, debts, received, &self.changes);
-        let changes = self.changes.iter().filter(|change| **change <= received);
-        losses.extend(changes.map(|change| ((*change).min(denied.sent), Loss::Failover(spare))));
-        losses.sort_unstable();
-        let mut arrival_ns = i64::MIN / 2;
-        for (at, loss) in losses {
-            let at_ns = at as i64 * MS_NS;
-            arrival_ns = match loss {
-                Loss::Charge(units) => arrival_ns.max(at_ns) + units as i64 * interval_ns,
-                Loss::Failover(spare) => arrival_ns.max(at_ns + ahead_ns) + spare as i64 * interval_ns,
+        debts: &BTreeMap<usize, Charge>,
+    ) -> Losses {
+        let charges = operations.iter().filter_map(|(_, operation)| self.charge(operation));
+        let charges: Vec<Charge> = charges.chain(debts.values().copied()).collect();
+        Losses::new(
+            Bucket {
+                interval_ns: pace.interval_ns() + pace.interval_ns() * 2 * MAX_DRIFT / 1_000_000,
+                burst: pace.burst() as i64,
+                ahead_ns: scenario.horizon_lead.as_nanos() as i64 + COMMITS_A_GRANT * self.longest_ns,
+                spare: (pace.burst() / 10).max(1) as i64,
+            },
+            &charges,
+            &self.changes,
+        )
+    }
+
+    /// What an operation may have taken from the bucket; `None` if nothing.
+    fn charge(&self, operation: &Operation) -> Option<Charge> {
+        let Ask::Acquire { cost, patience, .. } = operation.ask else { return None };
+        let (until, comes_back) = match operation.verdict() {
+            Some((received, verdict)) if verdict.allowed && !verdict.degraded => (received, false),
+            // Something may have been taken, and given back, or not if a leader changed meanwhile.
+            Some((received, verdict)) if !verdict.degraded && verdict.limits.len() > 1 => {
+                let back = received + if operation.sent >= CALM { HELD_IN_CALM } else { HELD };
+                (back, !self.changes.iter().any(|change| (operation.sent..=back).contains(change)))
+            }
+            Some((_, verdict)) if !verdict.degraded => return None,
+            _ => (operation.sent + patience + LATE, false),
+        };
+        Some(Charge { from: operation.sent, until, units: cost as i64, comes_back })
+    }
+}
+
+/// Units that somebody may have taken.
+#[derive(Clone, Copy, Debug)]
+struct Charge {
+    /// When they were taken at the earliest, and at the latest.
+    from: Ms,
+    until: Ms,
+    units: i64,
+    /// Whether they have come back by then.
+    comes_back: bool,
+}
+
+/// What is stated of a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    interval_ns: i64,
+    burst: i64,
+    /// A leader that begins counts as spent what another could have: so far ahead of its time, and so many units of a ceiling.
+    ahead_ns: i64,
+    spare: i64,
+}
+
+impl Bucket {
+    fn charged(&self, arrival_ns: i64, at: Ms, units: i64) -> i64 {
+        arrival_ns.max(at as i64 * MS_NS) + units * self.interval_ns
+    }
+
+    fn failed_over(&self, arrival_ns: i64, at: Ms) -> i64 {
+        arrival_ns.max(at as i64 * MS_NS + self.ahead_ns) + self.spare * self.interval_ns
+    }
+}
+
+/// All that a bucket may have lost, so arranged that what it may have lost before a request is found without looking at all of it.
+#[derive(Debug)]
+struct Losses {
+    bucket: Bucket,
+    /// What counts as taken by when, one after the other: how far the bucket's arrival is from then on.
+    arrivals: Vec<(Ms, i64)>,
+    /// Of all charges: how many units could have been taken by when.
+    begun: Vec<(Ms, i64)>,
+    /// Of all charges: how many units could not be taken any more from when on.
+    over: Vec<(Ms, i64)>,
+    changes: Vec<Ms>,
+}
+
+impl Losses {
+    fn new(bucket: Bucket, charges: &[Charge], changes: &[Ms]) -> Self {
+        let mut taken: Vec<(Ms, Option<i64>)> = changes.iter().map(|at| (*at, None)).collect();
+        let lasting = charges.iter().filter(|charge| !charge.comes_back);
+        taken.extend(lasting.map(|charge| (charge.until, Some(charge.units))));
+        taken.sort_unstable_by_key(|(at, units)| (*at, units.is_none()));
+        let arrival = |arrival_ns: &mut i64, (at, units): (Ms, Option<i64>)| {
+            *arrival_ns = match units {
+                Some(units) => bucket.charged(*arrival_ns, at, units),
+                None => bucket.failed_over(*arrival_ns, at),
             };
-        }
+            Some((at, *arrival_ns))
+        };
+        let arrivals = taken.into_iter().scan(i64::MIN / 2, arrival).collect();
+        let begun = running_sums(charges.iter().map(|charge| (charge.from, charge.units)));
+        let over = running_sums(charges.iter().map(|charge| (charge.until, charge.units)));
+        Self { bucket, arrivals, begun, over, changes: changes.to_vec() }
+    }
+
+    /// Says how much room there was for a request that was denied, if there was enough. What may have been taken before it was told is
+    /// taken before it asked.
+    fn room_for(&self, denied: &Operation) -> Option<String> {
         let Ask::Acquire { cost, .. } = denied.ask else { return None };
-        let end_ns = arrival_ns.max(now_ns) + cost as i64 * interval_ns;
-        let room_ns = pace.burst() as i64 * interval_ns - (end_ns - now_ns);
+        let (told, _) = denied.verdict()?;
+        let before = latest_before(&self.arrivals, denied.sent).unwrap_or(i64::MIN / 2);
+        let under_way =
+            latest_before(&self.begun, told + 1).unwrap_or(0) - latest_before(&self.over, denied.sent).unwrap_or(0);
+        let charged = self.bucket.charged(before, denied.sent, under_way);
+        let changes = self.changes.iter().filter(|change| (denied.sent..=told).contains(*change));
+        let arrival_ns = changes.fold(charged, |arrival_ns, _| self.bucket.failed_over(arrival_ns, denied.sent));
+        let now_ns = denied.sent as i64 * MS_NS;
+        let room_ns = self.bucket.burst * self.bucket.interval_ns
+            - (self.bucket.charged(arrival_ns, denied.sent, cost as i64) - now_ns);
         (room_ns > 0).then(|| format!("{} ms after it had to pass", room_ns / MS_NS))
     }
 }
 
-/// What a bucket may have lost.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Loss {
-    /// Units that somebody may have taken.
-    Charge(u64),
-    /// A leader began, and what another could have spent counts as spent: up to its horizon, and so many units of a ceiling.
-    Failover(u64),
+/// Each time with the sum of all that is of it or of an earlier one.
+fn running_sums(amounts: impl Iterator<Item = (Ms, i64)>) -> Vec<(Ms, i64)> {
+    let mut amounts: Vec<(Ms, i64)> = amounts.collect();
+    amounts.sort_unstable();
+    let sum = |sum: &mut i64, (at, amount): (Ms, i64)| {
+        *sum += amount;
+        Some((at, *sum))
+    };
+    amounts.into_iter().scan(0, sum).collect()
 }
 
-/// What may have been taken from the bucket before the denial was `told`: when at the latest, and how much.
-fn charges(
-    denied: &Operation,
-    operations: &[(usize, &Operation)],
-    debts: &BTreeMap<usize, (Ms, u64)>,
-    told: Ms,
-    changes: &[Ms],
-) -> Vec<(Ms, Loss)> {
-    let mut charges = Vec::new();
-    for (index, operation) in operations {
-        let Ask::Acquire { cost, patience, .. } = operation.ask else { continue };
-        let until = match operation.verdict() {
-            Some((received, verdict)) if verdict.allowed && !verdict.degraded => Some(received),
-            // Something may have been taken, and given back, or not if a leader changed meanwhile.
-            Some((received, verdict)) if !verdict.degraded && verdict.limits.len() > 1 => {
-                let back = received + HELD;
-                let is_lost = changes.iter().any(|change| (operation.sent..=back).contains(change));
-                (is_lost || back >= denied.sent).then_some(back)
-            }
-            Some((_, verdict)) if !verdict.degraded => None,
-            _ => Some(operation.sent + patience + LATE),
-        };
-        if let Some(until) = until.filter(|_| operation.sent <= told) {
-            charges.push((until.min(denied.sent), Loss::Charge(cost)));
-        }
-        charges.extend(debts.get(index).map(|(at, units)| ((*at).min(denied.sent), Loss::Charge(*units))));
-    }
-    charges
+/// The last of the values, which are in the order of their times, whose time is before this one.
+fn latest_before(values: &[(Ms, i64)], time: Ms) -> Option<i64> {
+    let count = values.partition_point(|(at, _)| *at < time);
+    values.get(count.checked_sub(1)?).map(|(_, value)| *value)
 }
 
-/// Of each of these operations that was settled for more than it took: until when that was charged, and how much.
-fn debts(history: &History, operations: &[(usize, &Operation)]) -> BTreeMap<usize, (Ms, u64)> {
-    let settled = history.operations.iter().filter_map(|operation| {
-        let Ask::Settle { acquired, actual } = operation.ask else { return None };
+/// Of each of these operations that was settled for more than it took: what was charged for that.
+fn debts(history: &History, operations: &[(usize, &Operation)]) -> BTreeMap<usize, Charge> {
+    let costs: BTreeMap<usize, u64> = operations
+        .iter()
+        .filter_map(|(index, operation)| match operation.ask {
+            Ask::Acquire { cost, .. } => Some((*index, cost)),
+            _ => None,
+        })
+        .collect();
+    let mut debts: BTreeMap<usize, Charge> = BTreeMap::new();
+    for operation in &history.operations {
+        let Ask::Settle { acquired, actual } = operation.ask else { continue };
+        let Some(cost) = costs.get(&acquired) else { continue };
         let until = match operation.answered {
             Some((received, Answer::Settled | Answer::SettledBefore)) => received,
             _ => operation.sent + LATE,
         };
-        Some((acquired, until, actual))
-    });
-    let mut debts: BTreeMap<usize, (Ms, u64)> = BTreeMap::new();
-    for (acquired, until, actual) in settled {
-        let taken = operations.iter().find(|(index, _)| *index == acquired);
-        let Some(Ask::Acquire { cost, .. }) = taken.map(|(_, operation)| &operation.ask) else { continue };
-        let debt = debts.entry(acquired).or_default();
-        *debt = (debt.0.max(until), debt.1.max(actual.saturating_sub(*cost)));
+        let units = actual.saturating_sub(*cost) as i64;
+        let none = Charge { from: operation.sent, until, units, comes_back: false };
+        let debt = debts.entry(acquired).or_insert(none);
+        (debt.until, debt.units) = (debt.until.max(until), debt.units.max(units));
     }
     debts
 }

@@ -15,6 +15,7 @@ use tollgate_storage::{Completion, GroupId, LogBatch, MetadataKey, Storage, Stor
 
 use super::{Entry, LogId, Raft, Vote};
 use crate::codec::{decode, encode};
+use crate::environment::{Event, Events};
 
 /// The latest entries are kept decoded up to so many bytes, because each is read again as soon as it commits.
 const CACHE_BYTES: usize = 256 << 10;
@@ -24,6 +25,7 @@ const CACHE_BYTES: usize = 256 << 10;
 pub(crate) struct LogStore {
     group: GroupId,
     storage: Arc<dyn Storage>,
+    events: Arc<dyn Events>,
     shared: Arc<Shared>,
 }
 
@@ -80,7 +82,7 @@ impl View {
 
 impl LogStore {
     /// Opens the log of `group`.
-    pub(crate) async fn open(storage: Arc<dyn Storage>, group: GroupId) -> io::Result<Self> {
+    pub(crate) async fn open(storage: Arc<dyn Storage>, events: Arc<dyn Events>, group: GroupId) -> io::Result<Self> {
         let value = |key| storage.metadata(group, key);
         let vote = value(MetadataKey::Vote).map(|bytes| decode(&bytes)).transpose()?;
         let purged: Option<LogId> = value(MetadataKey::Purged).map(|bytes| decode(&bytes)).transpose()?;
@@ -93,7 +95,7 @@ impl LogStore {
             view.durable = last;
         }
         let shared = Arc::new(Shared { view: Mutex::new(view), bytes: AtomicU64::new(0) });
-        Ok(Self { group, storage, shared })
+        Ok(Self { group, storage, events, shared })
     }
 
     /// The index of the next entry.
@@ -197,6 +199,7 @@ impl RaftLogStorage<Raft> for LogStore {
         let batch = self.batch(|batch, group| {
             batch.put_metadata(group, MetadataKey::Vote, encode(vote));
         });
+        self.events.on(Event::Voting { group: self.group.0 });
         let written = self.storage.write(batch);
         let synced = self.storage.sync();
         written.await.map_err(io::Error::other)?;
