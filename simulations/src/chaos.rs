@@ -95,8 +95,8 @@ impl Chaos {
         }
         for index in (0..self.armed.len()).rev() {
             let armed = self.armed[index];
-            let is_unsynced = armed.at.is_none()
-                && world.machines.get(&armed.node).is_some_and(|machine| machine.disk.has_unsynced());
+            let is_unsynced =
+                armed.at.is_none() && world.machines.get(&armed.node).is_some_and(|machine| machine.disk.is_syncing());
             if is_unsynced || armed.until <= world.now {
                 self.armed.remove(index);
             }

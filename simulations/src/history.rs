@@ -70,6 +70,7 @@ pub(crate) struct ToldOfLimit {
     /// What its buckets hold, by which versions of `changing` are told from each other.
     pub(crate) capacity: u64,
     pub(crate) allowed: bool,
+    pub(crate) remaining: u64,
     pub(crate) retry_after_ns: i64,
 }
 

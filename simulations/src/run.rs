@@ -96,7 +96,10 @@ pub(crate) struct Outcome {
 
 fn note(world: &World, node: u64, event: &Event) {
     // What happens many times a second would hide the rest.
-    if !matches!(event, Event::Deciding { .. } | Event::Proposed { .. } | Event::Committed { .. }) {
+    if !matches!(
+        event,
+        Event::Deciding { .. } | Event::Proposed { .. } | Event::Committed { .. } | Event::Voting { .. }
+    ) {
         world.trace.event(world.now, format_args!("node {node}: {event:?}"));
     }
 }

@@ -28,6 +28,10 @@ pub(crate) enum Profile {
     Duel,
     /// Power that is lost while disks are slow, of all machines at once, too.
     Power,
+    /// Elections, one after the other, of slow disks and machines that lose power while they vote.
+    Elections,
+    /// No leader changes, so each unit that is lost is seen: only frames are late, out of order, and come twice.
+    Calm,
 }
 
 /// What a run is about.
@@ -65,14 +69,21 @@ impl Scenario {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, "scenario");
         let general = Self::general(&mut random);
-        let profile =
-            *random.one_of(&[Profile::General, Profile::General, Profile::General, Profile::Duel, Profile::Power]);
+        let profiles = [Profile::Duel, Profile::Power, Profile::Elections, Profile::Calm];
+        let profile = if random.happens(500_000) { Profile::General } else { *random.one_of(&profiles) };
         match profile {
             Profile::General => general,
             Profile::Duel => {
                 Self { profile, endpoints: vec!["paced", "local"], clients: 12, users: 1, pause: 20, ..general }
             }
             Profile::Power => Self { profile, power_fails: true, ..general },
+            Profile::Elections => Self { profile, shards: general.shards.min(2), power_fails: true, ..general },
+            Profile::Calm => {
+                let endpoints = random.one_of(&[&["paced"][..], &["both"], &["paced", "both"]]).to_vec();
+                // About as much is asked for as there is: who is always denied does not notice what he lost.
+                let pause = *random.one_of(&[100, 200, 400, 1_000]);
+                Self { profile, endpoints, clients: random.within(2..=5), users: 2, pause, ..general }
+            }
         }
     }
 

@@ -22,13 +22,21 @@ pub(crate) fn draw(seed: u64, scenario: &Scenario) -> Vec<Fault> {
             kinds.extend(random.happens(500_000).then_some(Kind::Blackout));
             kinds
         }
+        Profile::Elections => vec![Kind::Crash, Kind::CrashVoting, Kind::CrashVoting],
+        Profile::Calm => vec![Kind::Reordering, Kind::Duplication, Kind::Duplication],
     };
     if kinds.is_empty() {
         return Vec::new();
     }
-    let pause = *random.one_of(&[300, 700, 1_500, 3_000, 6_000]);
+    let pause = match scenario.profile {
+        Profile::General | Profile::Duel => *random.one_of(&[300, 700, 1_500, 3_000, 6_000]),
+        Profile::Power => *random.one_of(&[700, 1_500]),
+        Profile::Elections => *random.one_of(&[150, 300, 700]),
+        Profile::Calm => 1_500,
+    };
     let mut at = FIRST;
-    let mut faults = Vec::new();
+    let mut faults =
+        if scenario.profile == Profile::Elections { slow_disks(&mut random, scenario) } else { Vec::new() };
     loop {
         at += random.within(0..=2 * pause);
         if at >= FAULTS_UNTIL {
@@ -36,11 +44,21 @@ pub(crate) fn draw(seed: u64, scenario: &Scenario) -> Vec<Fault> {
         }
         let kind = *random.one_of(&kinds);
         let lasts = match scenario.profile {
-            Profile::General | Profile::Power => *random.one_of(&[10, 100, 400, 1_000, 2_500, 5_000]),
+            Profile::General => *random.one_of(&[10, 100, 400, 1_000, 2_500, 5_000]),
+            Profile::Power | Profile::Elections => *random.one_of(&[10, 10, 100, 400, 1_000]),
+            Profile::Calm => *random.one_of(&[1_000, 5_000]),
             Profile::Duel => *random.one_of(&[1_000, 2_500]),
         };
         faults.push(Fault { at, lasts, action: kind.draw(&mut random, scenario) });
     }
+}
+
+/// Every disk is slow until all heals.
+fn slow_disks(random: &mut Random, scenario: &Scenario) -> Vec<Fault> {
+    let longest = *random.one_of(&[5, 30, 100]);
+    let slow = |node| Action::Machine(Who::Node(node), Machine::Disk(Condition::Slow(longest)));
+    let fault = |node| Fault { at: FIRST, lasts: FAULTS_UNTIL - FIRST, action: slow(node) };
+    (1..=scenario.nodes).map(fault).collect()
 }
 
 /// A kind of fault.
@@ -57,6 +75,7 @@ enum Kind {
     Crash,
     CrashUnsynced,
     CrashAt,
+    CrashVoting,
     SlowDisk,
     FullDisk,
     BrokenDisk,
@@ -130,6 +149,7 @@ impl Kind {
             Self::Crash => Action::Down(who, Down::PowerLost),
             Self::CrashUnsynced => Action::Down(who, Down::WhileUnsynced),
             Self::CrashAt => Action::Down(who, Down::At(*random.one_of(&Point::ALL), random.within(0..=6))),
+            Self::CrashVoting => Action::Down(who, Down::At(Point::Voting, random.within(0..=3))),
             Self::Stop => Action::Down(who, Down::Stopped),
             Self::Roll => Action::Operator(Operator::Roll),
             Self::Drain => Action::Operator(Operator::Drain(who)),

@@ -259,6 +259,7 @@ fn told(verdict: &Verdict) -> Told {
         name: limit.limit.name.as_str().to_owned(),
         capacity: limit.standing.limit,
         allowed: limit.allowed,
+        remaining: limit.standing.remaining,
         retry_after_ns: limit.standing.retry_after_ns,
     });
     Told { allowed: verdict.allowed, degraded: verdict.degraded, limits: limits.collect() }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tollgate_limiter::{ClockReading, ShardId};
 use tollgate_storage::Storage;
 
+use crate::consensus::NodeId;
+
 /// Tells the time. Durations and timers go through `tokio::time`, which a simulation pauses.
 pub trait Clock: Send + Sync + 'static {
     /// What the node's clocks show now.
@@ -82,6 +84,15 @@ pub enum Event {
     Voting {
         /// The group.
         group: u32,
+    },
+    /// A vote is kept, and whoever asked for it may be told.
+    Voted {
+        /// The group.
+        group: u32,
+        /// The term of the vote.
+        term: u64,
+        /// Whom it is for.
+        candidate: NodeId,
     },
     /// A group's snapshot is saved.
     SnapshotSaved {

@@ -188,6 +188,7 @@ impl Events for Telemetry {
             Event::Deciding { .. }
             | Event::Proposed { .. }
             | Event::Voting { .. }
+            | Event::Voted { .. }
             | Event::HandedOver { .. }
             | Event::Degraded { .. } => {}
         }

@@ -1,9 +1,9 @@
 //! What a failover costs is no more than is stated: every bucket loses at most a horizon's lead of refill and what its ceiling was ahead
 //! (DESIGN §2), and without a failover nothing is lost at all.
 //!
-//! Each denial is looked at. Every request before it that may have been decided counts as charged, as late as it can have been, at each
-//! change of leaders the bucket loses all that it can have been granted, and nothing comes back. If the request would fit even so, it
-//! was denied for nothing.
+//! Each answer is looked at. Every request before it that may have been decided counts as charged, as late as it can have been, at each
+//! change of leaders the bucket loses all that it can have been granted, and nothing comes back. If a request would fit even so, and was
+//! denied, or if fewer units are said to remain than do even so, something was lost for nothing.
 
 use std::collections::BTreeMap;
 
@@ -69,10 +69,9 @@ impl Price {
         let mut violations = Vec::new();
         for (user, operations) in buckets {
             let losses = self.losses(scenario, pace, &operations, &debts(history, &operations));
-            let denied = operations.iter().filter(|(_, operation)| is_denied_by(name, operation));
-            let found = denied.into_iter().find_map(|(index, denied)| {
-                let how = losses.room_for(denied)?;
-                Some(format!("{name} of user {user:?} denied #{index} at {}, {how}", denied.sent))
+            let found = operations.iter().find_map(|(index, operation)| {
+                let how = losses.lost_for_nothing(name, operation)?;
+                Some(format!("{name} of user {user:?} told #{index}, of {}, {how}", operation.sent))
             });
             violations.extend(found.map(|how| Violation { promise: "a failover costs what is stated", how }));
         }
@@ -181,21 +180,31 @@ impl Losses {
         Self { bucket, arrivals, begun, over, changes: changes.to_vec() }
     }
 
-    /// Says how much room there was for a request that was denied, if there was enough. What may have been taken before it was told is
+    /// Says what was lost for nothing, if the answer to a request tells of it.
+    fn lost_for_nothing(&self, name: &str, operation: &Operation) -> Option<String> {
+        let Ask::Acquire { cost, .. } = operation.ask else { return None };
+        let (received, told) = operation.verdict().filter(|(_, told)| !told.degraded)?;
+        let limit = told.limits.iter().find(|limit| limit.name == name)?;
+        let room_ns = self.room_ns(operation.sent, received);
+        if told.allowed {
+            let remaining = room_ns / self.bucket.interval_ns;
+            return (remaining > limit.remaining as i64)
+                .then(|| format!("that {} units remained, and there were {remaining}", limit.remaining));
+        }
+        let spare_ns = room_ns - cost as i64 * self.bucket.interval_ns;
+        (!limit.allowed && spare_ns > 0).then(|| format!("no, {} ms after it had to pass", spare_ns / MS_NS))
+    }
+
+    /// How much room there was for a request, at the least, in nanoseconds of refill. What may have been taken before it was told is
     /// taken before it asked.
-    fn room_for(&self, denied: &Operation) -> Option<String> {
-        let Ask::Acquire { cost, .. } = denied.ask else { return None };
-        let (told, _) = denied.verdict()?;
-        let before = latest_before(&self.arrivals, denied.sent).unwrap_or(i64::MIN / 2);
-        let under_way =
-            latest_before(&self.begun, told + 1).unwrap_or(0) - latest_before(&self.over, denied.sent).unwrap_or(0);
-        let charged = self.bucket.charged(before, denied.sent, under_way);
-        let changes = self.changes.iter().filter(|change| (denied.sent..=told).contains(*change));
-        let arrival_ns = changes.fold(charged, |arrival_ns, _| self.bucket.failed_over(arrival_ns, denied.sent));
-        let now_ns = denied.sent as i64 * MS_NS;
-        let room_ns = self.bucket.burst * self.bucket.interval_ns
-            - (self.bucket.charged(arrival_ns, denied.sent, cost as i64) - now_ns);
-        (room_ns > 0).then(|| format!("{} ms after it had to pass", room_ns / MS_NS))
+    fn room_ns(&self, sent: Ms, told: Ms) -> i64 {
+        let before = latest_before(&self.arrivals, sent).unwrap_or(i64::MIN / 2);
+        let begun = latest_before(&self.begun, told + 1).unwrap_or(0);
+        let over = latest_before(&self.over, sent).unwrap_or(0);
+        let charged = self.bucket.charged(before, sent, begun - over);
+        let changes = self.changes.iter().filter(|change| (sent..=told).contains(*change));
+        let arrival_ns = changes.fold(charged, |arrival_ns, _| self.bucket.failed_over(arrival_ns, sent));
+        self.bucket.burst * self.bucket.interval_ns - (arrival_ns - sent as i64 * MS_NS)
     }
 }
 
@@ -254,11 +263,4 @@ fn bucket_of(limit: &Limit, operation: &Operation) -> Option<Option<u64>> {
     let Ask::Acquire { endpoint, user, .. } = operation.ask else { return None };
     let meets = limit.selectors.iter().flat_map(|selector| &selector.any_of).any(|pattern| pattern.matches(endpoint));
     meets.then(|| bucket_user(limit, user))
-}
-
-fn is_denied_by(name: &str, operation: &Operation) -> bool {
-    let is_denied = |told: &crate::history::Told| {
-        !told.degraded && told.limits.iter().any(|limit| limit.name == name && !limit.allowed)
-    };
-    operation.verdict().is_some_and(|(_, told)| is_denied(told))
 }

@@ -1,5 +1,6 @@
 //! The replicas of a group have equal states at equal positions of their log, for ever: what was committed once is not replaced, and
-//! all apply it alike. And of the leaders of a shard no two have the same number.
+//! all apply it alike. Of the leaders of a shard no two have the same number, and no node votes for less than it voted for before: by
+//! openraft's order of leaders, a later term first, and within a term the higher node.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub(super) struct Replicas {
     states: BTreeMap<(u32, u64), (u128, NodeId)>,
     /// By shard and number: who leads.
     leaders: BTreeMap<(u32, u64), NodeId>,
+    /// By node and group: the highest vote that it told, by term and candidate.
+    votes: BTreeMap<(NodeId, u32), (u64, NodeId)>,
 }
 
 impl Replicas {
@@ -45,11 +48,25 @@ impl Replicas {
 
     /// A node told of something.
     pub(super) fn hear(&mut self, node: NodeId, event: &Event) -> Option<Violation> {
-        let Event::TookOver { shard, leadership } = *event else { return None };
-        let first = *self.leaders.entry((shard, leadership)).or_insert(node);
-        (first != node).then(|| Violation {
-            promise: "one leader",
-            how: format!("nodes {first} and {node} both lead shard {shard} as number {leadership}"),
-        })
+        match *event {
+            Event::TookOver { shard, leadership } => {
+                let first = *self.leaders.entry((shard, leadership)).or_insert(node);
+                (first != node).then(|| Violation {
+                    promise: "one leader",
+                    how: format!("nodes {first} and {node} both lead shard {shard} as number {leadership}"),
+                })
+            }
+            Event::Voted { group, term, candidate } => {
+                let last = self.votes.insert((node, group), (term, candidate));
+                last.filter(|last| *last > (term, candidate)).map(|last| Violation {
+                    promise: "a vote is never taken back",
+                    how: format!(
+                        "node {node} voted for {last:?} in group {group}, and then for {:?}",
+                        (term, candidate)
+                    ),
+                })
+            }
+            _ => None,
+        }
     }
 }

@@ -207,6 +207,8 @@ impl RaftLogStorage<Raft> for LogStore {
             synced.await.map_err(io::Error::other)?;
         }
         self.view().vote = Some(*vote);
+        let (term, candidate) = (vote.leader_id.term, vote.leader_id.node_id);
+        self.events.on(Event::Voted { group: self.group.0, term, candidate });
         Ok(())
     }
 
