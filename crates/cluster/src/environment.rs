@@ -60,6 +60,12 @@ pub enum Event {
         /// The leadership's number.
         leadership: u64,
     },
+    /// A leadership begins without knowing how much time has passed since the last: the shard's clock stays late by that much, and all
+    /// buckets have not refilled meanwhile.
+    ClockLate {
+        /// The shard.
+        shard: ShardId,
+    },
     /// A bucket actor ended its leadership without a loss.
     HandedOver {
         /// The shard.

@@ -30,6 +30,10 @@ pub(crate) const BUCKETS: Metric = metric("tollgate_buckets", "Buckets held in m
 pub(crate) const LIMITS: Metric = metric("tollgate_limits", "Limits that hold.");
 pub(crate) const SHARDS_LED: Metric = metric("tollgate_shards_led", "Shards whose leader answers on this node.");
 pub(crate) const TAKEOVERS: Metric = metric("tollgate_takeovers_total", "Leaderships that began on this node.");
+pub(crate) const CLOCKS_LATE: Metric = metric(
+    "tollgate_clocks_late_total",
+    "Leaderships that began without knowing how much time had passed: buckets have not refilled meanwhile.",
+);
 pub(crate) const ACTOR_RESTARTS: Metric =
     metric("tollgate_actor_restarts_total", "Actors that failed and were started anew.");
 pub(crate) const GROUPS_FAILED: Metric =

@@ -61,6 +61,7 @@ struct ClusterCounters {
     commits: Counter,
     commit_seconds: Histogram,
     takeovers: Counter,
+    late: Counter,
     restarts: Counter,
     failed: Counter,
     snapshots: Counter,
@@ -182,6 +183,7 @@ impl Events for Telemetry {
                 cluster.commit_seconds.record(took_ns as f64 / 1e9);
             }
             Event::TookOver { .. } => cluster.takeovers.increment(1),
+            Event::ClockLate { .. } => cluster.late.increment(1),
             Event::ActorRestarted { .. } => cluster.restarts.increment(1),
             Event::GroupFailed { .. } => cluster.failed.increment(1),
             Event::SnapshotSaved { .. } => cluster.snapshots.increment(1),
@@ -226,6 +228,7 @@ impl ClusterCounters {
             commits: make.counter(&names::COMMITS, &[]),
             commit_seconds: make.histogram(&names::COMMIT_SECONDS),
             takeovers: make.counter(&names::TAKEOVERS, &[]),
+            late: make.counter(&names::CLOCKS_LATE, &[]),
             restarts: make.counter(&names::ACTOR_RESTARTS, &[]),
             failed: make.counter(&names::GROUPS_FAILED, &[]),
             snapshots: make.counter(&names::SNAPSHOTS, &[]),

@@ -34,8 +34,8 @@ const LATE: Ms = 5_000;
 #[derive(Debug, Default)]
 pub(super) struct Price {
     changes: Vec<Ms>,
-    /// The longest commit until then.
-    commits: BTreeMap<Ms, i64>,
+    /// When a leader first did not know how much time had passed: from then on a clock is late, by how much nobody knows.
+    late: Option<Ms>,
     longest_ns: i64,
 }
 
@@ -44,9 +44,11 @@ impl Price {
     pub(super) fn hear(&mut self, event: &Event, now: Ms) {
         match event {
             Event::TookOver { .. } | Event::HandedOver { .. } | Event::ActorRestarted { .. } => self.changes.push(now),
+            Event::ClockLate { .. } => {
+                self.late.get_or_insert(now);
+            }
             Event::Committed { took_ns, .. } if *took_ns > self.longest_ns => {
                 self.longest_ns = *took_ns;
-                self.commits.insert(now, *took_ns);
             }
             _ => {}
         }
@@ -69,10 +71,14 @@ impl Price {
         let mut violations = Vec::new();
         for (user, operations) in buckets {
             let losses = self.losses(scenario, pace, &operations, &debts(history, &operations));
-            let found = operations.iter().find_map(|(index, operation)| {
-                let how = losses.lost_for_nothing(name, operation)?;
-                Some(format!("{name} of user {user:?} told #{index}, of {}, {how}", operation.sent))
-            });
+            let is_judged = |operation: &Operation| {
+                self.late.is_none_or(|late| operation.verdict().is_some_and(|(received, _)| received < late))
+            };
+            let found =
+                operations.iter().filter(|(_, operation)| is_judged(operation)).find_map(|(index, operation)| {
+                    let how = losses.lost_for_nothing(name, operation)?;
+                    Some(format!("{name} of user {user:?} told #{index}, of {}, {how}", operation.sent))
+                });
             violations.extend(found.map(|how| Violation { promise: "a failover costs what is stated", how }));
         }
         violations

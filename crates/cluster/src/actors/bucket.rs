@@ -316,7 +316,10 @@ impl BucketState {
         self.clock = match elapsed {
             Elapsed::Seen(at) => ShardClock::seen(Stamp { at, reading: now }, now.mono_ns),
             Elapsed::NobodySaw => ShardClock::resume(stamp, now),
-            Elapsed::Unknown => ShardClock::seen(stamp, now.mono_ns),
+            Elapsed::Unknown => {
+                self.environment.events.on(Event::ClockLate { shard: self.shard });
+                ShardClock::seen(stamp, now.mono_ns)
+            }
         };
         self.take_over();
     }

@@ -131,7 +131,7 @@ impl<M: Machine + Sync> Group<M> {
         let log =
             LogStore::open(Arc::clone(&storage), Arc::clone(&environment.events), id).await.map_err(unreadable)?;
         let (clock, events) = (Arc::clone(&environment.clock), Arc::clone(&environment.events));
-        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots, log.next_index());
+        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots, log.witness());
         let machine = machine.await.map_err(unreadable)?;
         check_complete(id, environment, &machine)?;
         let state = machine.state();

@@ -33,6 +33,30 @@ struct Shared {
     view: Mutex<View>,
     /// Bytes appended since the log was last purged.
     bytes: AtomicU64,
+    witness: Arc<Witness>,
+}
+
+/// Tells which entries came while they were new. What was in the log when it was opened, and what a later leader than the one who
+/// wrote it sent, has been under way for nobody knows how long.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    /// Entries from here on came from who wrote them.
+    since: AtomicU64,
+}
+
+impl Witness {
+    /// Whether the entry came while it was new.
+    pub(crate) fn saw(&self, index: u64) -> bool {
+        index >= self.since.load(Ordering::Relaxed)
+    }
+
+    fn came_late(&self, index: u64) {
+        self.since.fetch_max(index + 1, Ordering::Relaxed);
+    }
+
+    fn truncated_from(&self, index: u64) {
+        self.since.fetch_min(index, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -94,13 +118,15 @@ impl LogStore {
             view.last = Some(decode::<Entry>(bytes)?.log_id());
             view.durable = last;
         }
-        let shared = Arc::new(Shared { view: Mutex::new(view), bytes: AtomicU64::new(0) });
+        let since = AtomicU64::new(view.last.map_or(0, |last| last.index + 1));
+        let witness = Arc::new(Witness { since });
+        let shared = Arc::new(Shared { view: Mutex::new(view), bytes: AtomicU64::new(0), witness });
         Ok(Self { group, storage, events, shared })
     }
 
-    /// The index of the next entry.
-    pub(crate) fn next_index(&self) -> u64 {
-        self.view().last.map_or(0, |last| last.index + 1)
+    /// Who knows which entries came while they were new.
+    pub(crate) fn witness(&self) -> Arc<Witness> {
+        Arc::clone(&self.shared.witness)
     }
 
     /// Bytes appended since the log was last purged, or since it was opened.
@@ -242,7 +268,13 @@ impl RaftLogStorage<Raft> for LogStore {
         self.shared.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         {
             let mut view = self.view();
-            entries.into_iter().zip(&encoded).for_each(|(entry, encoded)| view.push(entry, encoded.len()));
+            let leader = view.vote.map(|vote| vote.leader_id);
+            for (entry, encoded) in entries.into_iter().zip(&encoded) {
+                if Some(entry.log_id().leader_id) != leader {
+                    self.shared.witness.came_late(entry.index());
+                }
+                view.push(entry, encoded.len());
+            }
         }
         let batch = self.batch(|batch, group| {
             batch.append(group, first, encoded);
@@ -271,6 +303,7 @@ impl RaftLogStorage<Raft> for LogStore {
         });
         let written = self.write(batch);
         self.view().truncate_from(index, last_log_id);
+        self.shared.witness.truncated_from(index);
         written.await
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tollgate_limiter::ClockReading;
 use tollgate_storage::{GroupId, Snapshot, Storage};
 
+use super::log_store::Witness;
 use super::{Applied, Command, LogId, Raft, SnapshotData, SnapshotMeta, StoredMembership};
 use crate::codec::{decode, encode, encode_into};
 use crate::environment::{Clock, Event, Events};
@@ -34,8 +35,9 @@ struct Position<M> {
     machine: M,
     applied: Option<LogId>,
     membership: StoredMembership,
-    /// What the clocks showed when the last command was applied here that came while this process ran; `None` while all that is
-    /// known comes from the disk. Beside the state it is of, so that nobody pairs it with another.
+    /// What the clocks showed when the last command was applied here; `None` until one comes from the leader that stamped it, because
+    /// what is on the disk, or comes from a later leader, may be of any age. Beside the state it is of, so that nobody pairs it with
+    /// another.
     #[serde(skip)]
     seen_at: Option<ClockReading>,
 }
@@ -57,7 +59,7 @@ impl<M: Machine> Replicated<M> {
         read(&self.position().machine)
     }
 
-    /// Reads the state, and what the clocks showed when its last command was applied here, if that came while this process ran.
+    /// Reads the state, and what the clocks showed when its last command was applied here, if this process ever saw one come.
     pub(crate) fn read_seen<T>(&self, read: impl FnOnce(&M) -> T) -> (T, Option<ClockReading>) {
         let position = self.position();
         (read(&position.machine), position.seen_at)
@@ -87,19 +89,22 @@ impl<M: Machine> Replicated<M> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies an entry; `seen` is what the clocks show if it came while this process ran.
+    /// Applies an entry when the clocks show `now`. `is_new` tells whether it came while it was new.
     fn apply(
         &self,
         log_id: LogId,
         payload: &EntryPayload<Command, u64, openraft::BasicNode>,
-        seen: Option<ClockReading>,
+        now: ClockReading,
+        is_new: bool,
     ) -> Applied {
         let mut position = self.position();
         position.applied = Some(log_id);
         match payload {
             EntryPayload::Blank => Applied::Nothing,
             EntryPayload::Normal(command) => {
-                position.seen_at = seen.or(position.seen_at);
+                // Who has seen an earlier one come was there all the time, and knows that no more time has passed than since now.
+                let was_there = is_new || position.seen_at.is_some();
+                position.seen_at = was_there.then_some(now);
                 position.machine.apply(command)
             }
             EntryPayload::Membership(membership) => {
@@ -118,8 +123,7 @@ pub(crate) struct StateMachine<M> {
     events: Arc<dyn Events>,
     /// One permit for all groups of the node.
     snapshots: Arc<Semaphore>,
-    /// Entries from here on came while this process ran.
-    first_seen: u64,
+    witness: Arc<Witness>,
     state: Arc<Replicated<M>>,
 }
 
@@ -131,27 +135,27 @@ impl<M> Clone for StateMachine<M> {
             clock: Arc::clone(&self.clock),
             events: Arc::clone(&self.events),
             snapshots: Arc::clone(&self.snapshots),
-            first_seen: self.first_seen,
+            witness: Arc::clone(&self.witness),
             state: Arc::clone(&self.state),
         }
     }
 }
 
 impl<M: Machine> StateMachine<M> {
-    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date. Its entries from `first_seen` on
-    /// are yet to come.
+    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date, and `witness` knows which of its entries
+    /// came while they were new.
     pub(crate) async fn open(
         storage: Arc<dyn Storage>,
         group: GroupId,
         clock: Arc<dyn Clock>,
         events: Arc<dyn Events>,
         snapshots: Arc<Semaphore>,
-        first_seen: u64,
+        witness: Arc<Witness>,
     ) -> io::Result<Self> {
         let snapshot = storage.load_snapshot(group).await.map_err(io::Error::other)?;
         let position = snapshot.map_or_else(|| Ok(Position::default()), |snapshot| decode(&snapshot.data))?;
         let state = Arc::new(Replicated::new(position));
-        Ok(Self { group, storage, clock, events, snapshots, first_seen, state })
+        Ok(Self { group, storage, clock, events, snapshots, witness, state })
     }
 
     /// The state, to read.
@@ -200,8 +204,8 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
-            let seen = (log_id.index >= self.first_seen).then(|| self.clock.read());
-            let applied = self.state.apply(log_id, &entry.payload, seen);
+            let is_new = self.witness.saw(log_id.index);
+            let applied = self.state.apply(log_id, &entry.payload, self.clock.read(), is_new);
             self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
@@ -217,7 +221,10 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
         let position: Position<M> = decode(&snapshot)?;
         self.save(meta, snapshot).await?;
-        *self.state.position() = Position { seen_at: Some(self.clock.read()), ..position };
+        let now = self.clock.read();
+        let mut current = self.state.position();
+        *current = Position { seen_at: current.seen_at.map(|_| now), ..position };
+        drop(current);
         self.state.applied.send_modify(|count| *count += 1);
         Ok(())
     }

@@ -19,6 +19,9 @@ use tollgate_transport::{MemoryNetwork, NodeId};
 
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
+/// No two boots, of whichever machine, have the same number.
+static BOOTS: AtomicU64 = AtomicU64::new(0);
+
 /// Clocks that stand still until a test turns them.
 pub(crate) struct TestClock {
     mono_ns: AtomicI64,
@@ -30,7 +33,11 @@ impl TestClock {
     pub(crate) fn new() -> Arc<Self> {
         // 2026-01-01T00:00:00Z
         let wall_ns = AtomicI64::new(1_767_225_600 * SECOND);
-        Arc::new(Self { mono_ns: AtomicI64::new(5 * SECOND), wall_ns, boot: AtomicU64::new(1) })
+        Arc::new(Self {
+            mono_ns: AtomicI64::new(5 * SECOND),
+            wall_ns,
+            boot: AtomicU64::new(BOOTS.fetch_add(1, Ordering::SeqCst)),
+        })
     }
 
     /// Lets time pass.
@@ -47,7 +54,7 @@ impl TestClock {
     /// The machine boots anew: its monotonic clock begins at 0.
     pub(crate) fn reboot(&self) {
         self.mono_ns.store(0, Ordering::SeqCst);
-        self.boot.fetch_add(1, Ordering::SeqCst);
+        self.boot.store(BOOTS.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
     }
 }
 
