@@ -128,8 +128,7 @@ impl<M: Machine + Sync> Group<M> {
         let GroupOptions { id, node, founding, snapshots, snapshot_log_bytes, peers, heartbeats } = options;
         let unreadable = |source| GroupStartError::Storage { group: id, source };
         let storage = Arc::clone(&environment.storage);
-        let log =
-            LogStore::open(Arc::clone(&storage), Arc::clone(&environment.events), id).await.map_err(unreadable)?;
+        let log = LogStore::open(environment, id).await.map_err(unreadable)?;
         let (clock, events) = (Arc::clone(&environment.clock), Arc::clone(&environment.events));
         let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots, log.witness());
         let machine = machine.await.map_err(unreadable)?;

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
-use tollgate_limiter::Planted;
+use tollgate_limiter::{ClockReading, Planted};
 use tollgate_storage::{Completion, GroupId, LogBatch, MetadataKey, Storage, StorageError};
 
 use super::{Entry, LogId, Raft, Vote};
 use crate::codec::{decode, encode};
-use crate::environment::{Event, Events};
+use crate::environment::{Clock, Environment, Event, Events};
 
 /// The latest entries are kept decoded up to so many bytes, because each is read again as soon as it commits.
 const CACHE_BYTES: usize = 256 << 10;
@@ -36,26 +36,40 @@ struct Shared {
     witness: Arc<Witness>,
 }
 
-/// Tells which entries came while they were new. What was in the log when it was opened, and what a later leader than the one who
-/// wrote it sent, has been under way for nobody knows how long.
-#[derive(Debug)]
+/// Remembers when entries came, until they are applied.
+///
+/// Those that were in the log when it was opened, or that a later leader sent than the one who wrote them, are of nobody knows what age:
+/// they are not remembered.
 pub(crate) struct Witness {
-    /// Entries from here on came from who wrote them.
-    since: AtomicU64,
+    clock: Arc<dyn Clock>,
+    came: Mutex<BTreeMap<u64, ClockReading>>,
 }
 
 impl Witness {
-    /// Whether the entry came while it was new.
-    pub(crate) fn saw(&self, index: u64) -> bool {
-        index >= self.since.load(Ordering::Relaxed)
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, came: Mutex::default() }
     }
 
-    fn came_late(&self, index: u64) {
-        self.since.fetch_max(index + 1, Ordering::Relaxed);
+    /// What the clocks showed when the entry came, if it was new then. To be called for each entry, in their order.
+    pub(crate) fn take(&self, index: u64) -> Option<ClockReading> {
+        let mut came = self.came();
+        while came.first_key_value().is_some_and(|(first, _)| *first < index) {
+            came.pop_first();
+        }
+        came.remove(&index)
     }
 
-    fn truncated_from(&self, index: u64) {
-        self.since.fetch_min(index, Ordering::Relaxed);
+    fn see(&self, indices: impl Iterator<Item = u64>) {
+        let now = self.clock.read();
+        self.came().extend(indices.map(|index| (index, now)));
+    }
+
+    fn truncate_from(&self, index: u64) {
+        drop(self.came().split_off(&index));
+    }
+
+    fn came(&self) -> MutexGuard<'_, BTreeMap<u64, ClockReading>> {
+        self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,7 +120,9 @@ impl View {
 
 impl LogStore {
     /// Opens the log of `group`.
-    pub(crate) async fn open(storage: Arc<dyn Storage>, events: Arc<dyn Events>, group: GroupId) -> io::Result<Self> {
+    pub(crate) async fn open(environment: &Environment, group: GroupId) -> io::Result<Self> {
+        let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
+        let events = Arc::clone(&environment.events);
         let value = |key| storage.metadata(group, key);
         let vote = value(MetadataKey::Vote).map(|bytes| decode(&bytes)).transpose()?;
         let purged: Option<LogId> = value(MetadataKey::Purged).map(|bytes| decode(&bytes)).transpose()?;
@@ -118,13 +134,12 @@ impl LogStore {
             view.last = Some(decode::<Entry>(bytes)?.log_id());
             view.durable = last;
         }
-        let since = AtomicU64::new(view.last.map_or(0, |last| last.index + 1));
-        let witness = Arc::new(Witness { since });
+        let witness = Arc::new(Witness::new(clock));
         let shared = Arc::new(Shared { view: Mutex::new(view), bytes: AtomicU64::new(0), witness });
         Ok(Self { group, storage, events, shared })
     }
 
-    /// Who knows which entries came while they were new.
+    /// Who knows when entries came.
     pub(crate) fn witness(&self) -> Arc<Witness> {
         Arc::clone(&self.shared.witness)
     }
@@ -269,12 +284,9 @@ impl RaftLogStorage<Raft> for LogStore {
         {
             let mut view = self.view();
             let leader = view.vote.map(|vote| vote.leader_id);
-            for (entry, encoded) in entries.into_iter().zip(&encoded) {
-                if Some(entry.log_id().leader_id) != leader {
-                    self.shared.witness.came_late(entry.index());
-                }
-                view.push(entry, encoded.len());
-            }
+            let new = entries.iter().filter(|entry| Some(entry.log_id().leader_id) == leader);
+            self.shared.witness.see(new.map(Entry::index));
+            entries.into_iter().zip(&encoded).for_each(|(entry, encoded)| view.push(entry, encoded.len()));
         }
         let batch = self.batch(|batch, group| {
             batch.append(group, first, encoded);
@@ -303,7 +315,7 @@ impl RaftLogStorage<Raft> for LogStore {
         });
         let written = self.write(batch);
         self.view().truncate_from(index, last_log_id);
-        self.shared.witness.truncated_from(index);
+        self.shared.witness.truncate_from(index);
         written.await
     }
 

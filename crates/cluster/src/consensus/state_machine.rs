@@ -35,9 +35,8 @@ struct Position<M> {
     machine: M,
     applied: Option<LogId>,
     membership: StoredMembership,
-    /// What the clocks showed when the last command was applied here; `None` until one comes from the leader that stamped it, because
-    /// what is on the disk, or comes from a later leader, may be of any age. Beside the state it is of, so that nobody pairs it with
-    /// another.
+    /// What the clocks showed when the last command came here; `None` until one comes from the leader that stamped it, because what is
+    /// on the disk, or comes from a later leader, may be of any age. Beside the state it is of, so that nobody pairs it with another.
     #[serde(skip)]
     seen_at: Option<ClockReading>,
 }
@@ -59,7 +58,7 @@ impl<M: Machine> Replicated<M> {
         read(&self.position().machine)
     }
 
-    /// Reads the state, and what the clocks showed when its last command was applied here, if this process ever saw one come.
+    /// Reads the state, and what the clocks showed when its last command came here, if this process ever saw one come.
     pub(crate) fn read_seen<T>(&self, read: impl FnOnce(&M) -> T) -> (T, Option<ClockReading>) {
         let position = self.position();
         (read(&position.machine), position.seen_at)
@@ -89,13 +88,13 @@ impl<M: Machine> Replicated<M> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies an entry when the clocks show `now`. `is_new` tells whether it came while it was new.
+    /// Applies an entry when the clocks show `now`; `came` is what they showed when it came, if it was new then.
     fn apply(
         &self,
         log_id: LogId,
         payload: &EntryPayload<Command, u64, openraft::BasicNode>,
         now: ClockReading,
-        is_new: bool,
+        came: Option<ClockReading>,
     ) -> Applied {
         let mut position = self.position();
         position.applied = Some(log_id);
@@ -103,8 +102,7 @@ impl<M: Machine> Replicated<M> {
             EntryPayload::Blank => Applied::Nothing,
             EntryPayload::Normal(command) => {
                 // Who has seen an earlier one come was there all the time, and knows that no more time has passed than since now.
-                let was_there = is_new || position.seen_at.is_some();
-                position.seen_at = was_there.then_some(now);
+                position.seen_at = came.or(position.seen_at.map(|_| now));
                 position.machine.apply(command)
             }
             EntryPayload::Membership(membership) => {
@@ -142,8 +140,8 @@ impl<M> Clone for StateMachine<M> {
 }
 
 impl<M: Machine> StateMachine<M> {
-    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date, and `witness` knows which of its entries
-    /// came while they were new.
+    /// Opens the state of `group` where its last snapshot left it; the log brings it up to date, and `witness` knows when its entries
+    /// came.
     pub(crate) async fn open(
         storage: Arc<dyn Storage>,
         group: GroupId,
@@ -204,8 +202,8 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
-            let is_new = self.witness.saw(log_id.index);
-            let applied = self.state.apply(log_id, &entry.payload, self.clock.read(), is_new);
+            let came = self.witness.take(log_id.index);
+            let applied = self.state.apply(log_id, &entry.payload, self.clock.read(), came);
             self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
