@@ -54,6 +54,8 @@ pub(crate) struct Machine {
     /// Milliseconds that passed while the process stood still.
     missed: Ms,
     forming: Forming,
+    /// How often a process was started.
+    pub(crate) starts: u64,
     process: Option<Process>,
 }
 
@@ -103,6 +105,7 @@ impl Machine {
             paused_until: 0,
             missed: 0,
             forming,
+            starts: 0,
             process: None,
         }
     }
@@ -156,6 +159,7 @@ impl Machine {
         self.process_random = interposer::swap_random(random);
         (self.paused_until, self.missed) = (0, 0);
         self.process = Some(Process { runtime, start });
+        self.starts += 1;
     }
 
     /// Kills the process.

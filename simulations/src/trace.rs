@@ -19,12 +19,18 @@ pub(crate) enum Detail {
     Frames,
 }
 
+/// How much is hashed at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+const HASHED: &str = "a hasher takes everything";
+
 /// The trace of a run. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Trace(Arc<Mutex<Recording>>);
 
 struct Recording {
-    hasher: blake3::Hasher,
+    /// Written in large pieces, which are hashed faster.
+    hasher: BufWriter<blake3::Hasher>,
     detail: Detail,
     output: BufWriter<io::Stdout>,
 }
@@ -32,15 +38,16 @@ struct Recording {
 impl Trace {
     /// A trace that prints so much of itself.
     pub(crate) fn new(detail: Detail) -> Self {
-        let output = BufWriter::new(io::stdout());
-        Self(Arc::new(Mutex::new(Recording { hasher: blake3::Hasher::new(), detail, output })))
+        let (hasher, output) =
+            (BufWriter::with_capacity(PIECE_BYTES, blake3::Hasher::new()), BufWriter::new(io::stdout()));
+        Self(Arc::new(Mutex::new(Recording { hasher, detail, output })))
     }
 
     /// Something happened.
     pub(crate) fn event(&self, now: Ms, event: fmt::Arguments<'_>) {
         let line = format!("{:>3}.{:03} {event}\n", now / 1000, now % 1000);
         self.with(|recording| {
-            recording.hasher.update(line.as_bytes());
+            recording.hash(line.as_bytes());
             recording.print(Detail::Events, &line);
         });
     }
@@ -49,7 +56,8 @@ impl Trace {
     pub(crate) fn frame(&self, now: Ms, (from, to): Link, frame: &[u8]) {
         self.with(|recording| {
             let numbers = [now, from, to, frame.len() as u64].map(u64::to_le_bytes);
-            recording.hasher.update(numbers.as_flattened()).update(frame);
+            recording.hash(numbers.as_flattened());
+            recording.hash(frame);
             if recording.detail >= Detail::Frames {
                 let hash = blake3::hash(frame).to_hex();
                 let line =
@@ -61,7 +69,10 @@ impl Trace {
 
     /// What tells this trace from any other.
     pub(crate) fn fingerprint(&self) -> String {
-        self.with(|recording| recording.hasher.finalize().to_hex()[..32].to_owned())
+        self.with(|recording| {
+            recording.hasher.flush().expect(HASHED);
+            recording.hasher.get_ref().finalize().to_hex()[..32].to_owned()
+        })
     }
 
     /// Prints what is not printed yet.
@@ -75,6 +86,10 @@ impl Trace {
 }
 
 impl Recording {
+    fn hash(&mut self, bytes: &[u8]) {
+        self.hasher.write_all(bytes).expect(HASHED);
+    }
+
     fn print(&mut self, detail: Detail, line: &str) {
         if self.detail >= detail {
             self.output.write_all(line.as_bytes()).expect("standard output takes the trace");

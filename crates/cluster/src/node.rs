@@ -550,14 +550,19 @@ impl Node {
         ShardStatus { id, leader, leads: leader == Some(self.me), replicas, term, running }
     }
 
-    /// What tells the states of the groups that are kept here from any others. Reads all of each: to compare replicas, not to watch them.
-    pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        let of = |group: u32, fingerprint: Option<(u64, u128)>| {
-            fingerprint.map(|(index, bits)| Fingerprint { group, index, bits })
+    /// What tells the states of the groups that are kept here from any others, of those groups and positions in their logs that are
+    /// wanted. Reads all of each state: to compare replicas, not to watch them.
+    pub fn fingerprints(&self, mut is_wanted: impl FnMut(u32, u64) -> bool) -> Vec<Fingerprint> {
+        let mut fingerprints = Vec::new();
+        let mut add = |group: u32, fingerprint: Option<(u64, u128)>| {
+            fingerprints.extend(fingerprint.map(|(index, bits)| Fingerprint { group, index, bits }));
         };
-        let shards = self.open.load_full();
-        let shards = shards.iter().map(|(shard, group)| of(group_of(*shard).0, group.state().fingerprint()));
-        std::iter::once(of(0, self.meta.state().fingerprint())).chain(shards).flatten().collect()
+        add(0, self.meta.state().fingerprint(|index| is_wanted(0, index)));
+        for (shard, shard_group) in self.open.load_full().iter() {
+            let group = group_of(*shard).0;
+            add(group, shard_group.state().fingerprint(|index| is_wanted(group, index)));
+        }
+        fingerprints
     }
 
     /// Whether group 0, which holds the limits, runs.

@@ -8,13 +8,16 @@ use tollgate_cluster::{Event, NodeId};
 
 use super::Violation;
 use crate::kernel::{Ms, World};
+use crate::machine::Machine;
 
 /// How often states are compared.
-const PERIOD: Ms = 20;
+const PERIOD: Ms = 30;
 
 /// What was seen of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Replicas {
+    /// By node, how often it had been started, and group: the position at which it was looked at last.
+    positions: BTreeMap<(NodeId, u64, u32), u64>,
     /// By group and position: the state, and the node that had it first.
     states: BTreeMap<(u32, u64), (u128, NodeId)>,
     /// By shard and number: who leads.
@@ -29,13 +32,15 @@ impl Replicas {
         if !world.now.is_multiple_of(PERIOD) {
             return Vec::new();
         }
-        let nodes = world.machines.iter().filter_map(|(id, machine)| Some((*id, machine.node()?)));
-        nodes.flat_map(|(id, node)| self.compare(id, &node)).collect()
+        let nodes = world.machines.values().filter_map(|machine| Some((machine, machine.node()?)));
+        nodes.flat_map(|(machine, node)| self.compare(machine, &node)).collect()
     }
 
-    fn compare(&mut self, id: NodeId, node: &tollgate_cluster::Node) -> Vec<Violation> {
+    fn compare(&mut self, machine: &Machine, node: &tollgate_cluster::Node) -> Vec<Violation> {
         let mut violations = Vec::new();
-        for fingerprint in node.fingerprints() {
+        let (id, positions) = (machine.id, &mut self.positions);
+        let has_moved = |group, index| positions.insert((id, machine.starts, group), index) != Some(index);
+        for fingerprint in node.fingerprints(has_moved) {
             let (group, index) = (fingerprint.group, fingerprint.index);
             let (bits, first) = *self.states.entry((group, index)).or_insert((fingerprint.bits, id));
             if bits != fingerprint.bits {

@@ -69,10 +69,10 @@ impl<M: Machine> Replicated<M> {
         self.position().applied
     }
 
-    /// The position in the log, and what tells this state from any other.
-    pub(crate) fn fingerprint(&self) -> Option<(u64, u128)> {
+    /// The position in the log, and what tells this state from any other, if that is wanted of a state at this position.
+    pub(crate) fn fingerprint(&self, is_wanted: impl FnOnce(u64) -> bool) -> Option<(u64, u128)> {
         let position = self.position();
-        let index = position.applied?.index;
+        let index = position.applied.map(|applied| applied.index).filter(|index| is_wanted(*index))?;
         let encoded = encode_into(&*position, Vec::with_capacity(position.machine.encoded_bytes()));
         let bits: [u8; 16] = blake3::hash(&encoded).as_bytes()[..16].try_into().expect("a hash has 32 bytes");
         Some((index, u128::from_le_bytes(bits)))
