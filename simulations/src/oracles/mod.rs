@@ -1,11 +1,14 @@
 //! What is checked: one promise a file. Checkers must be sound: what they report is a defect, of the code or of a promise.
 
 mod admission;
+mod charges;
 mod liveness;
+mod members;
 mod price;
 mod promises;
 mod registers;
 mod replicas;
+mod retries;
 
 use std::fmt;
 
@@ -15,6 +18,9 @@ use crate::chaos::Chaos;
 use crate::history::History;
 use crate::kernel::{Ms, World};
 use crate::scenario::Scenario;
+
+/// After how long a change that was not answered is not made any more: what a node takes to give it up, and a leader that it waits for.
+const GIVEN_UP_AFTER: Ms = 30_000;
 
 /// A promise that was broken.
 #[derive(Debug)]
@@ -38,19 +44,24 @@ pub(crate) type Judged = Vec<Violation>;
 pub(crate) struct Oracles<'a> {
     scenario: &'a Scenario,
     replicas: replicas::Replicas,
-    price: price::Price,
+    leaders: charges::Leaders,
     seen: Judged,
 }
 
 impl<'a> Oracles<'a> {
     /// Nothing was seen yet.
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
-        Self { scenario, replicas: replicas::Replicas::default(), price: price::Price::default(), seen: Judged::new() }
+        Self {
+            scenario,
+            replicas: replicas::Replicas::default(),
+            leaders: charges::Leaders::default(),
+            seen: Judged::new(),
+        }
     }
 
     /// A node told of something.
     pub(crate) fn hear(&mut self, node: NodeId, event: &Event, now: Ms) {
-        self.price.hear(event, now);
+        self.leaders.hear(event, now);
         self.seen.extend(self.replicas.hear(node, event));
     }
 
@@ -72,7 +83,10 @@ impl<'a> Oracles<'a> {
         let mut judged = self.seen;
         judged.extend(admission::judge(self.scenario, history));
         judged.extend(promises::judge(history));
-        judged.extend(self.price.judge(self.scenario, history));
+        let buckets = charges::buckets(self.scenario, history, &self.leaders);
+        judged.extend(price::judge(self.scenario, &buckets, &self.leaders));
+        judged.extend(retries::judge(&buckets, &self.leaders));
+        judged.extend(members::judge(self.scenario.nodes, history));
         judged.extend(registers::judge(history));
         judged.extend(liveness::judge(world, history, chaos));
         judged

@@ -11,13 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Violation;
+use super::{GIVEN_UP_AFTER, Violation};
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::Ms;
 use crate::scenario;
-
-/// After how long a change that was not answered is not made any more: what a node takes to give it up, and a leader that it waits for.
-const GIVEN_UP_AFTER: Ms = 30_000;
 
 /// All operations of one value.
 #[derive(Clone, Copy, Debug)]
