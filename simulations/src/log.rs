@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -28,11 +29,15 @@ impl FormatTime for SimulatedTime {
 }
 
 /// Shows what the filter lets through.
-pub(crate) fn start(filter: &str) {
+///
+/// # Errors
+/// The filter makes no sense.
+pub(crate) fn start(filter: &str) -> Result<(), ParseError> {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+        .with_env_filter(EnvFilter::try_new(filter)?)
         .with_timer(SimulatedTime)
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
+    Ok(())
 }

@@ -1,5 +1,4 @@
 //! One run of a whole cluster, from one seed. Prints the trace, if asked for, and then one line of JSON that says what became of it.
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod chaos;
 mod clock;
@@ -12,6 +11,7 @@ mod log;
 mod machine;
 mod network;
 mod oracles;
+mod panics;
 mod random;
 mod run;
 mod scenario;
@@ -19,7 +19,8 @@ mod swarm;
 mod trace;
 mod workload;
 
-use std::process::ExitCode;
+use std::io::{self, Write};
+use std::process::{self, ExitCode};
 use std::thread;
 
 use clap::Parser;
@@ -63,8 +64,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(filter) = &arguments.log {
-        log::start(filter);
+    if let Some(filter) = &arguments.log
+        && let Err(error) = log::start(filter)
+    {
+        eprintln!("--log {filter}: {error}");
+        return ExitCode::FAILURE;
     }
     // In a thread of its own, whose hash maps know nothing of what was done before: so a log changes nothing.
     let simulation = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || simulate(&arguments));
@@ -79,11 +83,19 @@ fn planted(name: &str) -> Result<Planted, String> {
     named.map(|(planted, _)| *planted).ok_or_else(|| format!("nothing of this name can be planted: {name}"))
 }
 
+/// Prints a line. Ends the program if nobody reads it any more, as after `| head`.
+fn say(line: &str) {
+    if writeln!(io::stdout(), "{line}").is_err() {
+        process::exit(1);
+    }
+}
+
 fn simulate(arguments: &Arguments) -> ExitCode {
     if arguments.list_planted {
-        Planted::ALL.iter().for_each(|(_, name)| println!("{name}"));
+        Planted::ALL.iter().for_each(|(_, name)| say(name));
         return ExitCode::SUCCESS;
     }
+    panics::watch();
     let canary_sings = arguments.seed.is_multiple_of(CANARY_SEEDS);
     if let Some(planted) = arguments.planted.filter(|planted| *planted != Planted::Canary || canary_sings) {
         planted.plant();
@@ -91,14 +103,15 @@ fn simulate(arguments: &Arguments) -> ExitCode {
     interposer::swap_random(arguments.seed);
     let plan = Plan::new(arguments.seed, &arguments.without);
     if arguments.plan {
-        println!("{:#?}", plan.scenario);
-        plan.faults.iter().for_each(|(number, fault)| println!("{number}: {fault}"));
+        say(&format!("{:#?}", plan.scenario));
+        plan.faults.iter().for_each(|(number, fault)| say(&format!("{number}: {fault}")));
         return ExitCode::SUCCESS;
     }
     let trace = Trace::new(arguments.trace);
     let outcome = plan.run(&trace);
     trace.flush();
-    let violations: Vec<String> = outcome.judged.iter().map(ToString::to_string).collect();
+    let panicked = panics::seen().into_iter().map(|how| format!("nothing panics: {how}"));
+    let violations: Vec<String> = outcome.judged.iter().map(ToString::to_string).chain(panicked).collect();
     let summary = json!({
         "seed": arguments.seed,
         "trace": trace.fingerprint(),
@@ -110,6 +123,6 @@ fn simulate(arguments: &Arguments) -> ExitCode {
         "planned": plan.faults.iter().map(|(number, _)| number).collect::<Vec<_>>(),
         "violations": violations,
     });
-    println!("{summary}");
+    say(&summary.to_string());
     if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

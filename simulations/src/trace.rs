@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
+use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernel::Ms;
@@ -77,11 +78,18 @@ impl Trace {
 
     /// Prints what is not printed yet.
     pub(crate) fn flush(&self) {
-        self.with(|recording| recording.output.flush().expect("standard output takes the trace"));
+        self.with(|recording| or_end(&recording.output.flush()));
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut Recording) -> T) -> T {
         then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Ends the program if nobody reads the trace any more, as after `| head`.
+fn or_end(written: &io::Result<()>) {
+    if written.is_err() {
+        process::exit(1);
     }
 }
 
@@ -92,7 +100,7 @@ impl Recording {
 
     fn print(&mut self, detail: Detail, line: &str) {
         if self.detail >= detail {
-            self.output.write_all(line.as_bytes()).expect("standard output takes the trace");
+            or_end(&self.output.write_all(line.as_bytes()));
         }
     }
 }

@@ -10,7 +10,7 @@ use tollgate_limiter::SettleError;
 use crate::history::{Answer, Ask, History, Told, ToldOfLimit};
 use crate::kernel::{Ms, World};
 use crate::random::Random;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, LENGTH, Scenario};
 
 /// How long a client waits for an answer.
 const PATIENCE: Ms = 8_000;
@@ -18,10 +18,14 @@ const PATIENCE: Ms = 8_000;
 /// How long a client waits that no node takes the request of.
 const REFUSED_PAUSE: Ms = 50;
 
+/// When every bucket is asked for once: long after all has healed.
+const PROBED_AT: Ms = LENGTH - 2_500;
+
 /// The clients of a run.
 pub(crate) struct Workload {
     pub(crate) history: History,
     clients: Vec<Client>,
+    habits: Habits,
     operator: Operator,
     answers: Answers,
     /// The tokens of what was reserved, by the operation that it was.
@@ -77,6 +81,7 @@ impl Workload {
         Self {
             history: History::default(),
             clients: (0..scenario.clients).map(client).collect(),
+            habits,
             operator: Operator { random, due: 2_000, version: 0, pause },
             answers: Answers::default(),
             tokens: BTreeMap::new(),
@@ -89,6 +94,9 @@ impl Workload {
         clients.iter_mut().for_each(|client| self.have_ask(client, world));
         self.clients = clients;
         self.have_change(world);
+        if world.now == PROBED_AT {
+            self.probe(world);
+        }
     }
 
     /// Takes the answers that have come. To be called after a window of time.
@@ -196,6 +204,18 @@ impl Workload {
         let patience = if endpoint == "leaky" { *random.one_of(&[0, 300, 2_000]) } else { 0 };
         let reserves = endpoint == "permits" || random.happens(200_000);
         self.ask_for(world, node, Ask::Acquire { endpoint, user, cost, patience }, reserves)
+    }
+
+    /// Asks for every bucket once, of one node after the other.
+    fn probe(&mut self, world: &World) {
+        let Habits { endpoints, users, .. } = self.habits.clone();
+        let mut nodes = world.machines.keys().copied().cycle();
+        for user in 0..users {
+            for endpoint in &endpoints {
+                let node = nodes.next().expect("a cycle of nodes does not end");
+                self.ask_for(world, node, Ask::Acquire { endpoint, user, cost: 1, patience: 0 }, false);
+            }
+        }
     }
 
     fn have_change(&mut self, world: &World) {

@@ -38,6 +38,18 @@ pub struct ShardClock {
     anchor_mono_ns: i64,
 }
 
+/// What a process saw of a shard's last stamp.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// When it came here.
+    pub at: ClockReading,
+    /// Whether it, or one before it, came from the leader who stamped it: then the process was there at that time. What a later leader
+    /// sends may be of any age.
+    pub was_there: bool,
+    /// When the process began to look.
+    pub since: ClockReading,
+}
+
 impl ShardClock {
     /// Starts the clock of a shard that has no stamp yet: at Unix time.
     pub fn start(now: ClockReading) -> Self {
@@ -64,13 +76,13 @@ impl ShardClock {
     }
 
     /// Continues from a `stamp` as its time was seen to pass here: by this machine, if it stamped itself and has not booted since, or by
-    /// this process, if it saw the stamp come, when the clocks showed `seen`. `None` when neither did.
-    pub fn witnessed(stamp: Stamp, seen: Option<ClockReading>, now: ClockReading) -> Option<Self> {
+    /// this process, if it was there. `None` when neither did. At least so much time has passed.
+    pub fn witnessed(stamp: Stamp, seen: Option<Seen>, now: ClockReading) -> Option<Self> {
         if stamp.reading.boot == now.boot {
-            Some(Self::resume(stamp, now))
-        } else {
-            seen.map(|seen| Self::seen(stamp, seen.mono_ns))
+            return Some(Self::resume(stamp, now));
         }
+        let was_there = |seen: &Seen| seen.was_there || seen.since.wall_ns < stamp.reading.wall_ns;
+        seen.filter(was_there).map(|seen| Self::seen(stamp, seen.at.mono_ns))
     }
 
     /// Takes over a stamp of another node, which was seen here when this node's monotonic clock showed `seen_mono_ns`.
@@ -121,9 +133,17 @@ mod tests {
     #[test]
     fn time_counts_as_this_process_or_this_machine_saw_it_pass() {
         let stamp = Stamp { at: ShardTime::from_nanos(1_000), reading: reading(100, 5_000, 1) };
+        let seen = |was_there, wall_ns| Some(Seen { at: reading(50, 0, 2), was_there, since: reading(1, wall_ns, 2) });
         let cases = [
             ("the machine has not booted since", None, reading(400, 0, 1), Some(1_300)),
-            ("this process saw the stamp", Some(reading(50, 0, 2)), reading(90, 99_999, 2), Some(1_040)),
+            ("this process saw the stamp", seen(true, 9_000), reading(90, 99_999, 2), Some(1_040)),
+            (
+                "it was sent the stamp later, and was there before it",
+                seen(false, 4_999),
+                reading(90, 99_999, 2),
+                Some(1_040),
+            ),
+            ("it was sent the stamp later, and was started after it", seen(false, 5_000), reading(90, 99_999, 2), None),
             ("nobody here did", None, reading(90, 99_999, 2), None),
         ];
         for (claim, seen, now, expected) in cases {

@@ -30,7 +30,7 @@ mod time;
 mod window;
 
 pub use calendar::Calendar;
-pub use clock::{ClockReading, ShardClock, Stamp};
+pub use clock::{ClockReading, Seen, ShardClock, Stamp};
 pub use gcra::Pace;
 pub use key::{Key, ShardId};
 pub use leader::{Ask, Budget, Decision, Leader, LeaderOptions, Refusal, SettleError, Standing, Unreplicated};

@@ -103,3 +103,40 @@ fn possible(sent: Ms, changes: &[&Change]) -> Vec<Standing> {
     possible.extend(changes.iter().map(|change| change.to).find(|to| *to == Standing::Removed));
     possible
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked and answered, one after the other: a change of node 2, or a look that sees it drain or not.
+    fn history(operations: &[(Ms, Ask, Ms, Answer)]) -> History {
+        let operation = |(sent, ask, received, answer): &(Ms, Ask, Ms, Answer)| Operation {
+            node: 1,
+            sent: *sent,
+            answered: Some((*received, answer.clone())),
+            ask: ask.clone(),
+        };
+        History { operations: operations.iter().map(operation).collect() }
+    }
+
+    #[test]
+    fn whoever_looks_later_sees_what_was_changed_and_nothing_else() {
+        let drain = |sent, received, answer| (sent, Ask::Drain { node: 2, draining: true }, received, answer);
+        let look = |sent, drains| (sent, Ask::Look, sent + 1, Answer::Nodes(vec![(1, false), (2, drains)]));
+        let failed = Answer::Failed("no leader".to_owned());
+        let cases = [
+            ("nothing was changed", vec![look(10, false)], 0),
+            ("it drains, and nobody asked for that", vec![look(10, true)], 1),
+            ("not seen at once", vec![drain(0, 100, Answer::Changed), look(3_000, false)], 0),
+            ("seen at once", vec![drain(0, 100, Answer::Changed), look(200, true)], 0),
+            ("never seen", vec![drain(0, 100, Answer::Changed), look(6_000, false)], 1),
+            ("seen later", vec![drain(0, 100, Answer::Changed), look(6_000, true)], 0),
+            ("it may have been made", vec![drain(0, 100, failed.clone()), look(6_000, true)], 0),
+            ("it need not have been made", vec![drain(0, 100, failed), look(6_000, false)], 0),
+            ("it is gone", vec![(10, Ask::Look, 11, Answer::Nodes(vec![(1, false)]))], 1),
+        ];
+        for (claim, operations, violations) in cases {
+            assert_eq!(judge(2, &history(&operations)).len(), violations, "{claim}");
+        }
+    }
+}

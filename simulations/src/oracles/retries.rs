@@ -98,36 +98,91 @@ impl Denial {
 }
 
 /// When somebody may have taken something from a bucket.
-struct Unrest {
-    /// By when it may have begun: the charges that end last of all that may have begun by then, and of these the two latest of different
-    /// requests.
-    latest: Vec<(Ms, [Option<(Ms, usize)>; 2])>,
+struct Unrest(Vec<Begun>);
+
+/// Of all charges that may have begun by a time, the two that end last, of different requests.
+#[derive(Clone, Copy)]
+struct Begun {
+    by: Ms,
+    latest: [Option<End>; 2],
+}
+
+/// By when a charge is over, and which request made it.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct End {
+    until: Ms,
+    by: usize,
 }
 
 impl Unrest {
     fn new(charges: &[Charge]) -> Self {
         let mut charges = charges.to_vec();
         charges.sort_unstable_by_key(|charge| charge.from);
-        let latest = charges.iter().scan([None; 2], |latest, charge| {
-            let this = Some((charge.until, charge.by));
-            if this > latest[0] {
-                *latest = if latest[0].is_some_and(|(_, by)| by == charge.by) {
-                    [this, latest[1]]
-                } else {
-                    [this, latest[0]]
-                };
-            } else if this > latest[1] && latest[0].is_some_and(|(_, by)| by != charge.by) {
-                latest[1] = this;
-            }
-            Some((charge.from, *latest))
+        let begun = charges.iter().scan([None; 2], |latest, charge| {
+            let end = End { until: charge.until, by: charge.by };
+            *latest = with(*latest, end);
+            Some(Begun { by: charge.from, latest: *latest })
         });
-        Self { latest: latest.collect() }
+        Self(begun.collect())
     }
 
     /// Until when others than the one who was denied may have taken something before he was told; `None` if never.
     fn last_before(&self, denial: &Denial) -> Option<Ms> {
-        let begun = self.latest.partition_point(|(from, _)| *from <= denial.received);
-        let (_, latest) = self.latest.get(begun.checked_sub(1)?)?;
-        latest.iter().flatten().find(|(_, by)| *by != denial.index).map(|(until, _)| *until)
+        let begun = self.0.partition_point(|begun| begun.by <= denial.received);
+        let Begun { latest, .. } = self.0.get(begun.checked_sub(1)?)?;
+        latest.iter().flatten().find(|end| end.by != denial.index).map(|end| end.until)
+    }
+}
+
+/// The latest ends when there is one more.
+fn with([first, second]: [Option<End>; 2], end: End) -> [Option<End>; 2] {
+    let is_of = |other: Option<End>| other.is_some_and(|other| other.by == end.by);
+    match (Some(end) > first, Some(end) > second) {
+        (true, _) if is_of(first) => [Some(end), second],
+        (true, _) => [Some(end), first],
+        (false, true) if !is_of(first) => [first, Some(end)],
+        _ => [first, second],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Answer, Told, ToldOfLimit};
+    use crate::scenario::Scenario;
+
+    /// A request of user 0 that was denied, and told to wait for so many milliseconds.
+    fn denied(sent: Ms, cost: u64, wait: i64) -> Operation {
+        let limit = ToldOfLimit {
+            name: "slow".to_owned(),
+            capacity: 5,
+            allowed: false,
+            remaining: 0,
+            retry_after_ns: wait * MS_NS,
+        };
+        let told = Told { allowed: false, degraded: false, limits: vec![limit] };
+        let ask = Ask::Acquire { endpoint: "slow", user: 0, cost, patience: 0 };
+        Operation { node: 1, sent, answered: Some((sent + 1, Answer::Verdict(told))), ask }
+    }
+
+    #[test]
+    fn who_waited_is_denied_again_only_if_somebody_took_something_meanwhile() {
+        let scenario = Scenario::new(1);
+        let taken = |from, until| Charge { by: 9, from, until, units: 1, comes_back: false };
+        let cases = [
+            ("too early", denied(900, 1, 100), None, 0),
+            ("in time", denied(1_100, 1, 500), None, 1),
+            ("of more", denied(1_100, 2, 500), None, 0),
+            ("somebody took a unit", denied(1_100, 1, 500), Some(taken(400, 500)), 0),
+            ("somebody may have taken a unit", denied(1_100, 1, 500), Some(taken(0, 4_000)), 0),
+            ("somebody took a unit before", denied(1_100, 1, 500), Some(taken(0, 5)), 1),
+        ];
+        for (claim, again, charge, violations) in cases {
+            let first = denied(10, 1, 1_000);
+            let operations = vec![(0, &first), (1, &again)];
+            let charges = charge.into_iter().collect();
+            let bucket = Bucket { limit: scenario.limit("slow"), user: Some(0), operations, charges };
+            assert_eq!(judge(&[bucket], &Leaders::default()).len(), violations, "{claim}");
+        }
     }
 }

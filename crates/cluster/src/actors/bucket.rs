@@ -68,7 +68,7 @@ pub(crate) enum BucketMsg {
     /// From a task of this actor: all that earlier leaderships committed is applied.
     CaughtUp,
     /// From a task of this actor: how much time has passed since the shard's last stamp, which is this.
-    Elapsed(Stamp, Elapsed),
+    Elapsed(Stamp, Option<ShardClock>, Elapsed),
     /// From the meta actor: the limits have changed. Answered when no decision is made by earlier ones any more.
     Reshape(oneshot::Sender<()>),
     /// From the supervisor: end the leadership without a loss, in favour of a node if one is named. Answered when that is committed
@@ -218,7 +218,7 @@ impl Actor for BucketActor {
             BucketMsg::Overdue => state.overdue(),
             BucketMsg::Tick => state.tick(),
             BucketMsg::CaughtUp => state.caught_up(),
-            BucketMsg::Elapsed(stamp, elapsed) => state.elapsed(stamp, elapsed),
+            BucketMsg::Elapsed(stamp, witnessed, elapsed) => state.elapsed(stamp, witnessed, elapsed),
             BucketMsg::Reshape(reply) => state.reshape(reply),
             BucketMsg::HandOver(to, reply) => state.hand_over(to, reply),
         }
@@ -298,25 +298,32 @@ impl BucketState {
             let leadership = self.group.state().read(State::leadership);
             return self.took_over(leadership);
         }
-        match ShardClock::witnessed(stamp, seen, self.environment.clock.read()) {
-            Some(clock) => {
-                self.clock = clock;
-                self.take_over();
-            }
-            None => elapsed::ask(self.shard, stamp, &self.group, &self.peers, {
-                let myself = self.myself.clone();
-                move |elapsed| drop(myself.cast(BucketMsg::Elapsed(stamp, elapsed)))
-            }),
+        let now = self.environment.clock.read();
+        if stamp.reading.boot == now.boot {
+            self.clock = ShardClock::resume(stamp, now);
+            return self.take_over();
         }
+        let witnessed = ShardClock::witnessed(stamp, seen, now);
+        // Who saw time pass asks the others once, who may have seen more of it.
+        let tries = if witnessed.is_some() { 1 } else { elapsed::TRIES };
+        elapsed::ask(self.shard, stamp, &self.group, &self.peers, tries, {
+            let myself = self.myself.clone();
+            move |elapsed| drop(myself.cast(BucketMsg::Elapsed(stamp, witnessed, elapsed)))
+        });
     }
 
-    /// The others have said how much time has passed since the last stamp.
-    fn elapsed(&mut self, stamp: Stamp, elapsed: Elapsed) {
+    /// The others have said how much time has passed since the last stamp; `witnessed` is what was seen of it here.
+    fn elapsed(&mut self, stamp: Stamp, witnessed: Option<ShardClock>, elapsed: Elapsed) {
         let now = self.environment.clock.read();
-        self.clock = match elapsed {
-            Elapsed::Seen(at) => ShardClock::seen(Stamp { at, reading: now }, now.mono_ns),
-            Elapsed::NobodySaw => ShardClock::resume(stamp, now),
-            Elapsed::Unknown => {
+        self.clock = match (witnessed, elapsed) {
+            (Some(mut clock), Elapsed::Seen(at)) => {
+                clock.follow(Stamp { at, reading: now }, now.mono_ns);
+                clock
+            }
+            (Some(clock), Elapsed::NobodySaw | Elapsed::Unknown) => clock,
+            (None, Elapsed::Seen(at)) => ShardClock::seen(Stamp { at, reading: now }, now.mono_ns),
+            (None, Elapsed::NobodySaw) => ShardClock::resume(stamp, now),
+            (None, Elapsed::Unknown) => {
                 self.environment.events.on(Event::ClockLate { shard: self.shard });
                 ShardClock::seen(stamp, now.mono_ns)
             }

@@ -5,6 +5,9 @@
 //! believed only when every replica says that it saw nothing, because all were started anew. While one is silent, it may know better,
 //! and no time has passed.
 //!
+//! Whoever saw time pass knows that at least so much did: it counts from when the stamp came, and that may have been long after it was
+//! written. So of all who saw it, who says the most is right.
+//!
 //! A clock that is late stays as late for as long as the shard's time goes on. What was spent by it was spent at an earlier time than
 //! it really was, so to set it forward would refill what has not refilled. For that reason nobody is asked any more once the leadership
 //! has begun, and who answers must have applied the stamp that time is counted from: the time since an earlier one, of a leader
@@ -25,7 +28,7 @@ use crate::peers::Peers;
 /// How long the other replicas may take to answer, how often those are asked again that were silent or behind, and after which pause:
 /// a second in all, in which the shard has no leader, and only where machines were started anew. Most answer the first time.
 const DEADLINE: Duration = Duration::from_millis(50);
-const TRIES: u32 = 10;
+pub(super) const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the replicas say.
@@ -39,19 +42,20 @@ pub(crate) enum Elapsed {
     Unknown,
 }
 
-/// Asks the other replicas how much time has passed since `stamp`, and tells of it once.
+/// Asks the other replicas so often how much time has passed since `stamp`, and tells of it once.
 pub(super) fn ask(
     shard: ShardId,
     stamp: Stamp,
     group: &ShardGroup,
     peers: &Arc<Peers>,
+    tries: u32,
     tell: impl FnOnce(Elapsed) + Send + 'static,
 ) {
     let mut silent = group.voters();
     silent.remove(&peers.me());
     let peers = Arc::clone(peers);
     tokio::spawn(async move {
-        for _ in 0..TRIES {
+        for _ in 0..tries {
             let asked: Vec<NodeId> = silent.iter().copied().collect();
             let mut answers = ask_once(shard, &asked, &peers).await;
             answers.retain(|_, seen| seen.stamped == Some(stamp.at));

@@ -36,22 +36,34 @@ struct Shared {
     witness: Arc<Witness>,
 }
 
-/// Remembers when entries came, until they are applied.
-///
-/// Those that were in the log when it was opened, or that a later leader sent than the one who wrote them, are of nobody knows what age:
-/// they are not remembered.
+/// Remembers when entries came, until they are applied. Those that were in the log when it was opened did not come.
 pub(crate) struct Witness {
     clock: Arc<dyn Clock>,
-    came: Mutex<BTreeMap<u64, ClockReading>>,
+    opened: ClockReading,
+    came: Mutex<BTreeMap<u64, Came>>,
+}
+
+/// How an entry came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came {
+    pub(crate) at: ClockReading,
+    /// Whether it came from the leader who wrote it. What a later one sends may be of any age.
+    pub(crate) from_writer: bool,
 }
 
 impl Witness {
     fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, came: Mutex::default() }
+        let opened = clock.read();
+        Self { clock, opened, came: Mutex::default() }
     }
 
-    /// What the clocks showed when the entry came, if it was new then. To be called for each entry, in their order.
-    pub(crate) fn take(&self, index: u64) -> Option<ClockReading> {
+    /// What the clocks showed when the log was opened.
+    pub(crate) fn opened(&self) -> ClockReading {
+        self.opened
+    }
+
+    /// How the entry came, if it did. To be called for each entry, in their order.
+    pub(crate) fn take(&self, index: u64) -> Option<Came> {
         let mut came = self.came();
         while came.first_key_value().is_some_and(|(first, _)| *first < index) {
             came.pop_first();
@@ -59,16 +71,17 @@ impl Witness {
         came.remove(&index)
     }
 
-    fn see(&self, indices: impl Iterator<Item = u64>) {
-        let now = self.clock.read();
-        self.came().extend(indices.map(|index| (index, now)));
+    /// Entries come, each with whether it comes from the leader who wrote it.
+    fn see(&self, entries: impl Iterator<Item = (u64, bool)>) {
+        let at = self.clock.read();
+        self.came().extend(entries.map(|(index, from_writer)| (index, Came { at, from_writer })));
     }
 
     fn truncate_from(&self, index: u64) {
         drop(self.came().split_off(&index));
     }
 
-    fn came(&self) -> MutexGuard<'_, BTreeMap<u64, ClockReading>> {
+    fn came(&self) -> MutexGuard<'_, BTreeMap<u64, Came>> {
         self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -284,8 +297,8 @@ impl RaftLogStorage<Raft> for LogStore {
         {
             let mut view = self.view();
             let leader = view.vote.map(|vote| vote.leader_id);
-            let new = entries.iter().filter(|entry| Some(entry.log_id().leader_id) == leader);
-            self.shared.witness.see(new.map(Entry::index));
+            let come = |entry: &Entry| (entry.index(), Some(entry.log_id().leader_id) == leader);
+            self.shared.witness.see(entries.iter().map(come));
             entries.into_iter().zip(&encoded).for_each(|(entry, encoded)| view.push(entry, encoded.len()));
         }
         let batch = self.batch(|batch, group| {

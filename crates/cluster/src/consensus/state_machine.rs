@@ -12,10 +12,10 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
-use tollgate_limiter::ClockReading;
+use tollgate_limiter::{ClockReading, Seen};
 use tollgate_storage::{GroupId, Snapshot, Storage};
 
-use super::log_store::Witness;
+use super::log_store::{Came, Witness};
 use super::{Applied, Command, LogId, Raft, SnapshotData, SnapshotMeta, StoredMembership};
 use crate::codec::{decode, encode, encode_into};
 use crate::environment::{Clock, Event, Events};
@@ -35,10 +35,10 @@ struct Position<M> {
     machine: M,
     applied: Option<LogId>,
     membership: StoredMembership,
-    /// What the clocks showed when the last command came here; `None` until one comes from the leader that stamped it, because what is
-    /// on the disk, or comes from a later leader, may be of any age. Beside the state it is of, so that nobody pairs it with another.
+    /// How the last command came here; `None` while all that is known comes from the disk. Beside the state it is of, so that nobody
+    /// pairs it with another.
     #[serde(skip)]
-    seen_at: Option<ClockReading>,
+    seen: Option<Seen>,
 }
 
 /// The replicated state of a group, shared between Raft, which applies to it, and those who read it.
@@ -58,10 +58,10 @@ impl<M: Machine> Replicated<M> {
         read(&self.position().machine)
     }
 
-    /// Reads the state, and what the clocks showed when its last command came here, if this process ever saw one come.
-    pub(crate) fn read_seen<T>(&self, read: impl FnOnce(&M) -> T) -> (T, Option<ClockReading>) {
+    /// Reads the state, and how its last command came here, if one came while this process ran.
+    pub(crate) fn read_seen<T>(&self, read: impl FnOnce(&M) -> T) -> (T, Option<Seen>) {
         let position = self.position();
-        (read(&position.machine), position.seen_at)
+        (read(&position.machine), position.seen)
     }
 
     /// The position in the log that the state is at; `None` before the first entry.
@@ -88,21 +88,23 @@ impl<M: Machine> Replicated<M> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies an entry when the clocks show `now`; `came` is what they showed when it came, if it was new then.
+    /// Applies an entry, which `came` like this to a process that looks on since `opened`.
     fn apply(
         &self,
         log_id: LogId,
         payload: &EntryPayload<Command, u64, openraft::BasicNode>,
-        now: ClockReading,
-        came: Option<ClockReading>,
+        came: Option<Came>,
+        opened: ClockReading,
     ) -> Applied {
         let mut position = self.position();
         position.applied = Some(log_id);
         match payload {
             EntryPayload::Blank => Applied::Nothing,
             EntryPayload::Normal(command) => {
-                // Who has seen an earlier one come was there all the time, and knows that no more time has passed than since now.
-                position.seen_at = came.or(position.seen_at.map(|_| now));
+                if let Some(Came { at, from_writer }) = came {
+                    let was_there = from_writer || position.seen.is_some_and(|seen| seen.was_there);
+                    position.seen = Some(Seen { at, was_there, since: opened });
+                }
                 position.machine.apply(command)
             }
             EntryPayload::Membership(membership) => {
@@ -203,7 +205,7 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
             let came = self.witness.take(log_id.index);
-            let applied = self.state.apply(log_id, &entry.payload, self.clock.read(), came);
+            let applied = self.state.apply(log_id, &entry.payload, came, self.witness.opened());
             self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
@@ -219,9 +221,10 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
         let position: Position<M> = decode(&snapshot)?;
         self.save(meta, snapshot).await?;
-        let now = self.clock.read();
+        let (at, since) = (self.clock.read(), self.witness.opened());
         let mut current = self.state.position();
-        *current = Position { seen_at: current.seen_at.map(|_| now), ..position };
+        let was_there = current.seen.is_some_and(|seen| seen.was_there);
+        *current = Position { seen: Some(Seen { at, was_there, since }), ..position };
         drop(current);
         self.state.applied.send_modify(|count| *count += 1);
         Ok(())

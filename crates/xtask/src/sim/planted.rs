@@ -67,7 +67,7 @@ impl Hunts {
         let bar = progress::bar(Some(names.len() as u64), "planted bugs");
         let hunts = names.into_iter().map(|name| Hunt::new(name, within)).collect();
         let mut hunts = Self { hunts, bar };
-        pool::work_off(&mut hunts, |(_, run)| program.run(run))?;
+        pool::work_off(&mut hunts, |(_, run)| try_one(program, run))?;
         hunts.bar.finish_and_clear();
         Ok(hunts)
     }
@@ -81,6 +81,17 @@ impl Hunts {
     fn missed(&self) -> Vec<&str> {
         self.hunts.iter().filter(|hunt| hunt.found.is_none()).map(|hunt| hunt.name.as_str()).collect()
     }
+}
+
+/// Runs a seed with a planted bug. What fails without it, too, was not found.
+fn try_one(program: &Program, run: &Run) -> Result<Ended> {
+    let ended = program.run(run)?;
+    let seed = run.seed;
+    if ended.has_failed() {
+        let fails_anyway = program.run(&Run::of(seed))?.has_failed();
+        ensure!(!fails_anyway, "seed {seed} fails without a planted bug, too: cargo xtask sim --seed {seed}");
+    }
+    Ok(ended)
 }
 
 impl Queue for Hunts {
@@ -213,6 +224,11 @@ mod tests {
             (BUGS, Some("elusive"), Err("the simulation is too weak: it does not find elusive")),
             (BUGS, None, Err("the simulation is too weak: it does not find elusive")),
             (BUGS, Some("unheard-of"), Err("no bug unheard-of is planted; there are canary, at-once, seventh")),
+            (
+                "[ $list ] && { echo any; exit 0; }; violated 'admission: 3 too many'",
+                None,
+                Err("seed 1 fails without a planted bug, too"),
+            ),
             ("[ $list ] && exit 0", None, Err("no bugs are planted")),
             ("exit 2", None, Err("the planted bugs are unknown")),
         ];
