@@ -15,7 +15,9 @@ use crate::harness::{call, tell};
 /// A node that is killed when it is dropped.
 pub(crate) struct Node {
     child: Child,
-    stderr: Option<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
+    /// What was read of its log.
+    log: String,
     pub(crate) url: String,
     /// What it printed when it started.
     pub(crate) greeting: String,
@@ -78,6 +80,7 @@ impl Home {
         let mut command = self.command();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut stderr = BufReader::new(child.stderr.take().expect("its errors are piped"));
         let mut greeting = String::new();
         // The greeting is five lines; a node that cannot start closes its output without them.
         for _ in 0..5 {
@@ -86,11 +89,11 @@ impl Home {
         let url = greeting.lines().next().and_then(|line| line.split_once("http://"));
         let Some((_, address)) = url else {
             let mut errors = String::new();
-            child.stderr.take().expect("its errors are piped").read_to_string(&mut errors).expect("they are text");
+            stderr.read_to_string(&mut errors).expect("they are text");
             panic!("the node did not start: {greeting:?}, {errors}");
         };
-        let (url, stderr) = (format!("http://{}", address.trim()), child.stderr.take());
-        Node { child, stderr, url, greeting, client: Client::new(), home: self }
+        let (url, log) = (format!("http://{}", address.trim()), String::new());
+        Node { child, stderr, log, url, greeting, client: Client::new(), home: self }
     }
 
     /// Starts a node that is expected to refuse, and returns what it printed.
@@ -160,6 +163,18 @@ impl Node {
         tell(&self.child, signal);
     }
 
+    /// Waits until it logs a line with this in it.
+    pub(crate) fn until_logged(&mut self, what: &str) {
+        loop {
+            let before = self.log.len();
+            let read = self.stderr.read_line(&mut self.log).expect("its log is text");
+            assert!(read > 0, "it never logged {what}: {}", self.log);
+            if self.log[before..].contains(what) {
+                return;
+            }
+        }
+    }
+
     /// Kills it as a crash does, and starts it anew on the same data.
     pub(crate) fn kill_and_restart(mut self) -> Self {
         self.signal(Signal::KILL);
@@ -178,9 +193,8 @@ impl Node {
     pub(crate) fn stop(mut self) -> (Option<i32>, String, Home) {
         self.signal(Signal::TERM);
         let status = self.child.wait().expect("it ends");
-        let mut log = String::new();
-        self.stderr.take().expect("its errors are piped").read_to_string(&mut log).expect("they are text");
-        (status.code(), log, self.into_home())
+        self.stderr.read_to_string(&mut self.log).expect("they are text");
+        (status.code(), std::mem::take(&mut self.log), self.into_home())
     }
 
     fn into_home(mut self) -> Home {

@@ -45,17 +45,18 @@ async fn a_changed_file_takes_effect_from_the_next_decision() {
 
 #[tokio::test]
 async fn a_file_with_a_mistake_keeps_what_was_and_says_so() {
-    let node = Home::with_config(BEFORE).start();
+    let mut node = Home::with_config(BEFORE).start();
     node.home.write_config("");
     node.signal(Signal::HUP);
+    node.until_logged("tollgate.yaml: is empty");
     node.put_limit("first", json!({"rate": 1, "per": "1h"})).await;
     node.home.write_config("limits:\n  - {name: only, by: [user], rate: none, per: 1h}\n");
     node.signal(Signal::HUP);
+    node.until_logged("tollgate.yaml:2");
     node.put_limit("after", json!({"rate": 1, "per": "1h"})).await;
     until_limits_are(&node, &["after", "basic", "enterprise", "first", "only", "pro"]).await;
     assert_eq!(node.get("/v1/limits/only").await.body["rate"], json!(3));
     let (_, log, _) = node.stop();
-    assert!(log.contains("tollgate.yaml: is empty"), "{log}");
     let line = log.lines().find(|line| line.contains("tollgate.yaml:2")).unwrap_or_else(|| panic!("{log}"));
     assert!(line.contains("rate") && line.contains("the old one stays"), "{line}");
 }
