@@ -12,6 +12,7 @@ use crate::interposer;
 use crate::machine::{Machine, Settings, Start, address};
 use crate::network::Network;
 use crate::random::Random;
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 
 /// A point or a span of true time, in milliseconds since the simulation began.
@@ -33,8 +34,10 @@ pub(crate) struct World {
 
 impl World {
     /// Machines that found a cluster together; none is started.
-    pub(crate) fn new(seed: u64, nodes: NodeId, mut settings: Settings, trace: Trace) -> Self {
-        settings.founders = (1..=nodes).map(|id| (id, address(id))).collect();
+    pub(crate) fn new(seed: u64, scenario: &Scenario, trace: Trace) -> Self {
+        let nodes = scenario.nodes;
+        let founders = (1..=nodes).map(|id| (id, address(id))).collect();
+        let settings = Settings { founders, scenario: scenario.clone() };
         let forming = Forming::Founders(settings.founders.clone());
         let machine = |id| (id, Machine::new(seed, id, forming.clone(), &settings));
         Self {

@@ -9,7 +9,6 @@ use tokio::time::{Instant, advance, sleep};
 use tollgate_cluster::{
     Environment, Event, Events, Forming, Link, Node, NodeId, NodeIdentity, NodeOptions, StartError,
 };
-use tollgate_limiter::Limit;
 use tollgate_storage::Storage;
 
 use crate::clock::{MachineClock, MachineEntropy, SharedClock};
@@ -17,19 +16,14 @@ use crate::disk::Disk;
 use crate::kernel::{MS_NS, Ms};
 use crate::network::Network;
 use crate::random::Random;
+use crate::scenario::Scenario;
 use crate::{interposer, log};
 
 /// What all nodes of a cluster are configured with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) founders: BTreeMap<NodeId, String>,
-    pub(crate) shards: u32,
-    pub(crate) limits: Vec<Limit>,
-    pub(crate) horizon_lead: Duration,
-    pub(crate) deadline: Duration,
-    pub(crate) snapshot_log_bytes: u64,
-    /// Whether wall clocks differ from each other.
-    pub(crate) clocks_differ: bool,
+    pub(crate) scenario: Scenario,
 }
 
 /// What a node told of since it was looked at last.
@@ -90,7 +84,7 @@ impl Machine {
         let mut random = Random::new(seed, &format!("machine {id}"));
         let up_ns = random.within(1..=1_000_000) as i64 * MS_NS;
         let ahead_ns = random.within(0..=200) as i64 * MS_NS - 100 * MS_NS;
-        let ahead_ns = if settings.clocks_differ { ahead_ns } else { 0 };
+        let ahead_ns = if settings.scenario.power_fails { 0 } else { ahead_ns };
         let entropy = MachineEntropy(Mutex::new(Random::new(seed, &format!("entropy {id}"))));
         Self {
             id,
@@ -283,21 +277,20 @@ impl Life {
     async fn start(&self, link: Link) -> Result<Arc<Node>, StartError> {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.open());
         let identity = NodeIdentity::of_data(&*storage, self.id, &*self.entropy).await?;
-        let Settings { shards, limits, horizon_lead, deadline, snapshot_log_bytes, founders, .. } =
-            self.settings.clone();
+        let Settings { founders, scenario } = self.settings.clone();
         let options = NodeOptions {
             identity,
             forming: self.forming.clone(),
             cluster: tollgate_cluster::cluster_of(&founders),
             peer: address(self.id),
             http: address(self.id),
-            shards,
+            shards: scenario.shards,
             replication: 3,
-            horizon_lead,
-            deadline,
+            horizon_lead: scenario.horizon_lead,
+            deadline: scenario.deadline,
             max_buckets: 1_000_000,
-            snapshot_log_bytes,
-            limits,
+            snapshot_log_bytes: scenario.snapshot_log_bytes,
+            limits: scenario.limits,
         };
         let environment = Environment {
             clock: Arc::clone(&self.clock) as _,

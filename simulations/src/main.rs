@@ -20,7 +20,7 @@ mod trace;
 mod workload;
 
 use std::io::{self, Write};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::thread;
 
 use clap::Parser;
@@ -83,11 +83,9 @@ fn planted(name: &str) -> Result<Planted, String> {
     named.map(|(planted, _)| *planted).ok_or_else(|| format!("nothing of this name can be planted: {name}"))
 }
 
-/// Prints a line. Ends the program if nobody reads it any more, as after `| head`.
+/// Prints a line.
 fn say(line: &str) {
-    if writeln!(io::stdout(), "{line}").is_err() {
-        process::exit(1);
-    }
+    trace::or_end(&writeln!(io::stdout(), "{line}"));
 }
 
 fn simulate(arguments: &Arguments) -> ExitCode {

@@ -7,7 +7,6 @@ use tollgate_cluster::Event;
 use crate::chaos::Chaos;
 use crate::fault::Fault;
 use crate::kernel::World;
-use crate::machine::Settings;
 use crate::oracles::{Judged, Oracles};
 use crate::scenario::{FAULTS_UNTIL, LENGTH, Scenario};
 use crate::swarm;
@@ -32,18 +31,8 @@ impl Plan {
 
     /// Runs it.
     pub(crate) fn run(&self, trace: &Trace) -> Outcome {
-        let Scenario { nodes, shards, limits, horizon_lead, deadline, snapshot_log_bytes, power_fails, .. } =
-            self.scenario.clone();
-        let settings = Settings {
-            founders: BTreeMap::new(),
-            shards,
-            limits,
-            horizon_lead,
-            deadline,
-            snapshot_log_bytes,
-            clocks_differ: !power_fails,
-        };
-        let mut world = World::new(self.seed, nodes, settings, trace.clone());
+        let Scenario { nodes, power_fails, .. } = self.scenario;
+        let mut world = World::new(self.seed, &self.scenario, trace.clone());
         let mut workload = Workload::new(self.seed, &self.scenario);
         let mut chaos = Chaos::new(self.faults.iter().map(|(_, fault)| fault.clone()).collect(), power_fails);
         let mut oracles = Oracles::new(&self.scenario);

@@ -86,8 +86,8 @@ impl Trace {
     }
 }
 
-/// Ends the program if nobody reads the trace any more, as after `| head`.
-fn or_end(written: &io::Result<()>) {
+/// Ends the program if nobody reads what it prints any more, as after `| head`.
+pub(crate) fn or_end(written: &io::Result<()>) {
     if written.is_err() {
         process::exit(1);
     }

@@ -50,6 +50,14 @@ pub struct Seen {
     pub since: ClockReading,
 }
 
+impl Seen {
+    /// This, after what the same process saw `before`: who was there then was there all the time.
+    #[must_use]
+    pub fn after(self, before: Option<Self>) -> Self {
+        Self { was_there: self.was_there || before.is_some_and(|before| before.was_there), ..self }
+    }
+}
+
 impl ShardClock {
     /// Starts the clock of a shard that has no stamp yet: at Unix time.
     pub fn start(now: ClockReading) -> Self {

@@ -137,11 +137,9 @@ impl Versions {
     fn allowed(&self, from: Ms, until: Ms) -> u64 {
         let holding = || self.0.iter().filter(|version| version.from <= until && version.until >= from);
         let burst = holding().map(|version| version.burst).max().unwrap_or(0);
-        let faster = |one: (u64, i64), other: (u64, i64)| {
-            let is_faster = u128::from(one.0) * other.1 as u128 > u128::from(other.0) * one.1 as u128;
-            if is_faster { one } else { other }
-        };
-        let (units, per_ns) = holding().map(|version| version.rate).fold((0, 1), faster);
+        let rates = holding().map(|version| version.rate);
+        let fastest = rates.max_by_key(|(units, per_ns)| u128::from(*units) * 1_000_000_000 / *per_ns as u128);
+        let (units, per_ns) = fastest.unwrap_or((0, 1));
         let span_ns = (u128::from(until - from)) * 1_000_000;
         let (fast, slow) = ((1_000_000 + MAX_DRIFT) as u128, (1_000_000 - MAX_DRIFT) as u128);
         burst + (span_ns * u128::from(units) * fast / (slow * per_ns as u128)) as u64

@@ -48,10 +48,16 @@ impl Leaders {
         &self.changes
     }
 
+    /// When leaders changed from one time to another.
+    pub(super) fn changes_within(&self, from: Ms, until: Ms) -> &[Ms] {
+        let before = self.changes.partition_point(|change| *change < from);
+        let later = self.changes[before..].partition_point(|change| *change <= until);
+        &self.changes[before..before + later]
+    }
+
     /// Whether a leader changed from one time to another.
     pub(super) fn changed(&self, from: Ms, until: Ms) -> bool {
-        let next = self.changes.partition_point(|change| *change < from);
-        self.changes.get(next).is_some_and(|change| *change <= until)
+        !self.changes_within(from, until).is_empty()
     }
 
     /// Whether all clocks were right until this time.
@@ -144,8 +150,8 @@ fn debts(history: &History, operations: &[(usize, &Operation)]) -> BTreeMap<usiz
             _ => operation.sent + LATE,
         };
         let units = actual.saturating_sub(*cost) as i64;
-        let none = Charge { by: acquired, from: operation.sent, until, units, comes_back: false };
-        let debt = debts.entry(acquired).or_insert(none);
+        let first = Charge { by: acquired, from: operation.sent, until, units, comes_back: false };
+        let debt = debts.entry(acquired).or_insert(first);
         (debt.until, debt.units) = (debt.until.max(until), debt.units.max(units));
     }
     debts

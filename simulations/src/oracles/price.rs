@@ -31,7 +31,7 @@ fn judge_bucket(scenario: &Scenario, bucket: &Bucket<'_>, pace: Pace, leaders: &
         ahead_ns: scenario.horizon_lead.as_nanos() as i64 + COMMITS_A_GRANT * leaders.commit_ns,
         spare: (pace.burst() / 10).max(1) as i64,
     };
-    let losses = Losses::new(price, &bucket.charges, leaders.changes());
+    let losses = Losses::new(price, &bucket.charges, leaders);
     let is_judged =
         |operation: &Operation| operation.verdict().is_some_and(|(received, _)| leaders.knew_the_time(received));
     let judged = bucket.operations.iter().filter(|(_, operation)| is_judged(operation));
@@ -63,8 +63,7 @@ impl Price {
 }
 
 /// All that a bucket may have lost, so arranged that what it may have lost before a request is found without looking at all of it.
-#[derive(Debug)]
-struct Losses {
+struct Losses<'a> {
     price: Price,
     /// What counts as taken by when, one after the other: how far the bucket's arrival is from then on.
     arrivals: Vec<(Ms, i64)>,
@@ -72,12 +71,12 @@ struct Losses {
     begun: Vec<(Ms, i64)>,
     /// Of all charges: how many units could not be taken any more from when on.
     over: Vec<(Ms, i64)>,
-    changes: Vec<Ms>,
+    leaders: &'a Leaders,
 }
 
-impl Losses {
-    fn new(price: Price, charges: &[Charge], changes: &[Ms]) -> Self {
-        let mut taken: Vec<(Ms, Option<i64>)> = changes.iter().map(|at| (*at, None)).collect();
+impl<'a> Losses<'a> {
+    fn new(price: Price, charges: &[Charge], leaders: &'a Leaders) -> Self {
+        let mut taken: Vec<(Ms, Option<i64>)> = leaders.changes().iter().map(|at| (*at, None)).collect();
         let lasting = charges.iter().filter(|charge| !charge.comes_back);
         taken.extend(lasting.map(|charge| (charge.until, Some(charge.units))));
         taken.sort_unstable_by_key(|(at, units)| (*at, units.is_none()));
@@ -91,7 +90,7 @@ impl Losses {
         let arrivals = taken.into_iter().scan(i64::MIN / 2, arrival).collect();
         let begun = running_sums(charges.iter().map(|charge| (charge.from, charge.units)));
         let over = running_sums(charges.iter().map(|charge| (charge.until, charge.units)));
-        Self { price, arrivals, begun, over, changes: changes.to_vec() }
+        Self { price, arrivals, begun, over, leaders }
     }
 
     /// Says what was lost for nothing, if the answer to a request tells of it.
@@ -116,8 +115,8 @@ impl Losses {
         let begun = latest_before(&self.begun, told + 1).unwrap_or(0);
         let over = latest_before(&self.over, sent).unwrap_or(0);
         let charged = self.price.charged(before, sent, begun - over);
-        let changes = self.changes.iter().filter(|change| (sent..=told).contains(*change));
-        let arrival_ns = changes.fold(charged, |arrival_ns, _| self.price.failed_over(arrival_ns, sent));
+        let changes = self.leaders.changes_within(sent, told);
+        let arrival_ns = changes.iter().fold(charged, |arrival_ns, _| self.price.failed_over(arrival_ns, sent));
         self.price.burst * self.price.interval_ns - (arrival_ns - sent as i64 * MS_NS)
     }
 }

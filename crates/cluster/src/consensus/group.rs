@@ -127,11 +127,8 @@ impl<M: Machine + Sync> Group<M> {
     pub(crate) async fn start(options: GroupOptions, environment: &Environment) -> Result<Self, GroupStartError> {
         let GroupOptions { id, node, founding, snapshots, snapshot_log_bytes, peers, heartbeats } = options;
         let unreadable = |source| GroupStartError::Storage { group: id, source };
-        let storage = Arc::clone(&environment.storage);
         let log = LogStore::open(environment, id).await.map_err(unreadable)?;
-        let (clock, events) = (Arc::clone(&environment.clock), Arc::clone(&environment.events));
-        let machine = StateMachine::<M>::open(storage, id, clock, events, snapshots, log.witness());
-        let machine = machine.await.map_err(unreadable)?;
+        let machine = StateMachine::<M>::open(environment, id, snapshots, log.witness()).await.map_err(unreadable)?;
         check_complete(id, environment, &machine)?;
         let state = machine.state();
         let failed = |reason: String| GroupStartError::Raft { group: id, reason };

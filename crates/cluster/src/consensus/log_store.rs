@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
-use tollgate_limiter::{ClockReading, Planted};
+use tollgate_limiter::{ClockReading, Planted, Seen};
 use tollgate_storage::{Completion, GroupId, LogBatch, MetadataKey, Storage, StorageError};
 
 use super::{Entry, LogId, Raft, Vote};
@@ -40,15 +40,7 @@ struct Shared {
 pub(crate) struct Witness {
     clock: Arc<dyn Clock>,
     opened: ClockReading,
-    came: Mutex<BTreeMap<u64, Came>>,
-}
-
-/// How an entry came.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Came {
-    pub(crate) at: ClockReading,
-    /// Whether it came from the leader who wrote it. What a later one sends may be of any age.
-    pub(crate) from_writer: bool,
+    came: Mutex<BTreeMap<u64, Seen>>,
 }
 
 impl Witness {
@@ -57,13 +49,13 @@ impl Witness {
         Self { clock, opened, came: Mutex::default() }
     }
 
-    /// What the clocks showed when the log was opened.
-    pub(crate) fn opened(&self) -> ClockReading {
-        self.opened
+    /// Something comes now, perhaps from the leader who wrote it.
+    pub(crate) fn now(&self, was_there: bool) -> Seen {
+        Seen { at: self.clock.read(), was_there, since: self.opened }
     }
 
     /// How the entry came, if it did. To be called for each entry, in their order.
-    pub(crate) fn take(&self, index: u64) -> Option<Came> {
+    pub(crate) fn take(&self, index: u64) -> Option<Seen> {
         let mut came = self.came();
         while came.first_key_value().is_some_and(|(first, _)| *first < index) {
             came.pop_first();
@@ -73,15 +65,15 @@ impl Witness {
 
     /// Entries come, each with whether it comes from the leader who wrote it.
     fn see(&self, entries: impl Iterator<Item = (u64, bool)>) {
-        let at = self.clock.read();
-        self.came().extend(entries.map(|(index, from_writer)| (index, Came { at, from_writer })));
+        let now = self.now(false);
+        self.came().extend(entries.map(|(index, was_there)| (index, Seen { was_there, ..now })));
     }
 
     fn truncate_from(&self, index: u64) {
         drop(self.came().split_off(&index));
     }
 
-    fn came(&self) -> MutexGuard<'_, BTreeMap<u64, Came>> {
+    fn came(&self) -> MutexGuard<'_, BTreeMap<u64, Seen>> {
         self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,13 +12,13 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
-use tollgate_limiter::{ClockReading, Seen};
+use tollgate_limiter::Seen;
 use tollgate_storage::{GroupId, Snapshot, Storage};
 
-use super::log_store::{Came, Witness};
+use super::log_store::Witness;
 use super::{Applied, Command, LogId, Raft, SnapshotData, SnapshotMeta, StoredMembership};
 use crate::codec::{decode, encode, encode_into};
-use crate::environment::{Clock, Event, Events};
+use crate::environment::{Environment, Event, Events};
 
 /// A deterministic state that commands change.
 pub(crate) trait Machine: Clone + Default + DeserializeOwned + Send + Serialize + 'static {
@@ -88,22 +88,20 @@ impl<M: Machine> Replicated<M> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies an entry, which `came` like this to a process that looks on since `opened`.
+    /// Applies an entry; `seen` is how it came, if it did.
     fn apply(
         &self,
         log_id: LogId,
         payload: &EntryPayload<Command, u64, openraft::BasicNode>,
-        came: Option<Came>,
-        opened: ClockReading,
+        seen: Option<Seen>,
     ) -> Applied {
         let mut position = self.position();
         position.applied = Some(log_id);
         match payload {
             EntryPayload::Blank => Applied::Nothing,
             EntryPayload::Normal(command) => {
-                if let Some(Came { at, from_writer }) = came {
-                    let was_there = from_writer || position.seen.is_some_and(|seen| seen.was_there);
-                    position.seen = Some(Seen { at, was_there, since: opened });
+                if let Some(seen) = seen {
+                    position.seen = Some(seen.after(position.seen));
                 }
                 position.machine.apply(command)
             }
@@ -119,7 +117,6 @@ impl<M: Machine> Replicated<M> {
 pub(crate) struct StateMachine<M> {
     group: GroupId,
     storage: Arc<dyn Storage>,
-    clock: Arc<dyn Clock>,
     events: Arc<dyn Events>,
     /// One permit for all groups of the node.
     snapshots: Arc<Semaphore>,
@@ -132,7 +129,6 @@ impl<M> Clone for StateMachine<M> {
         Self {
             group: self.group,
             storage: Arc::clone(&self.storage),
-            clock: Arc::clone(&self.clock),
             events: Arc::clone(&self.events),
             snapshots: Arc::clone(&self.snapshots),
             witness: Arc::clone(&self.witness),
@@ -145,17 +141,16 @@ impl<M: Machine> StateMachine<M> {
     /// Opens the state of `group` where its last snapshot left it; the log brings it up to date, and `witness` knows when its entries
     /// came.
     pub(crate) async fn open(
-        storage: Arc<dyn Storage>,
+        environment: &Environment,
         group: GroupId,
-        clock: Arc<dyn Clock>,
-        events: Arc<dyn Events>,
         snapshots: Arc<Semaphore>,
         witness: Arc<Witness>,
     ) -> io::Result<Self> {
+        let (storage, events) = (Arc::clone(&environment.storage), Arc::clone(&environment.events));
         let snapshot = storage.load_snapshot(group).await.map_err(io::Error::other)?;
         let position = snapshot.map_or_else(|| Ok(Position::default()), |snapshot| decode(&snapshot.data))?;
         let state = Arc::new(Replicated::new(position));
-        Ok(Self { group, storage, clock, events, snapshots, witness, state })
+        Ok(Self { group, storage, events, snapshots, witness, state })
     }
 
     /// The state, to read.
@@ -204,8 +199,7 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
-            let came = self.witness.take(log_id.index);
-            let applied = self.state.apply(log_id, &entry.payload, came, self.witness.opened());
+            let applied = self.state.apply(log_id, &entry.payload, self.witness.take(log_id.index));
             self.state.applied.send_modify(|count| *count += 1);
             if let Some(responder) = responder {
                 responder.send(applied);
@@ -221,10 +215,9 @@ impl<M: Machine + Sync> RaftStateMachine<Raft> for StateMachine<M> {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
         let position: Position<M> = decode(&snapshot)?;
         self.save(meta, snapshot).await?;
-        let (at, since) = (self.clock.read(), self.witness.opened());
+        let seen = self.witness.now(false);
         let mut current = self.state.position();
-        let was_there = current.seen.is_some_and(|seen| seen.was_there);
-        *current = Position { seen: Some(Seen { at, was_there, since }), ..position };
+        *current = Position { seen: Some(seen.after(current.seen)), ..position };
         drop(current);
         self.state.applied.send_modify(|count| *count += 1);
         Ok(())
