@@ -19,8 +19,14 @@ struct Denial {
     /// Units that were asked for. Fewer may pass earlier, and more later.
     cost: u64,
     standing: Standing,
-    /// When it was heard, on the node's monotonic clock in nanoseconds.
-    heard_mono_ns: i64,
+    told: Told,
+}
+
+/// When a bucket was asked and its answer heard, on the node's monotonic clock in nanoseconds. It decided in between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) asked_mono_ns: i64,
+    pub(crate) heard_mono_ns: i64,
 }
 
 /// The denials that a node has heard of.
@@ -44,14 +50,7 @@ impl Denials {
     }
 
     /// Remembers that `cost` units of a bucket were denied, unless something has changed since `epoch`.
-    pub(crate) fn remember(
-        &self,
-        epoch: u64,
-        (limit, key): (LimitId, Key),
-        cost: u64,
-        standing: Standing,
-        heard_mono_ns: i64,
-    ) {
+    pub(crate) fn remember(&self, epoch: u64, (limit, key): (LimitId, Key), cost: u64, standing: Standing, told: Told) {
         let (mut places, place) = self.place(key);
         // Looked at under the lock, which whoever changes something takes after it has counted the change.
         if epoch != self.epoch() {
@@ -60,18 +59,20 @@ impl Denials {
         if places.is_empty() {
             places.resize(PLACES_A_LOCK, None);
         }
-        places[place] = Some(Denial { limit, key, cost, standing, heard_mono_ns });
+        places[place] = Some(Denial { limit, key, cost, standing, told });
     }
 
-    /// How the bucket stands, if `cost` units are known to be denied now.
+    /// How the bucket stands, if `cost` units are known to be denied now. It may decide again as early as if it had denied when it was
+    /// asked; who is told to wait waits as if it had when the answer was heard, and then passes for sure.
     pub(crate) fn recall(&self, limit: LimitId, key: Key, cost: u64, mono_ns: i64) -> Option<Standing> {
         let (places, place) = self.place(key);
         let denial = (*places.get(place)?)?;
-        let passed_ns = mono_ns.saturating_sub(denial.heard_mono_ns).max(0);
+        let since = |told_mono_ns: i64| mono_ns.saturating_sub(told_mono_ns).max(0);
+        let passed_ns = since(denial.told.heard_mono_ns);
         let holds = denial.limit == limit
             && denial.key == key
             && denial.cost == cost
-            && passed_ns < denial.standing.retry_after_ns;
+            && since(denial.told.asked_mono_ns) < denial.standing.retry_after_ns;
         holds.then(|| Standing {
             retry_after_ns: denial.standing.retry_after_ns - passed_ns,
             reset_after_ns: denial.standing.reset_after_ns.saturating_sub(passed_ns).max(0),
@@ -112,13 +113,15 @@ mod tests {
         let denials = Denials::default();
         let (limit, key) = (LimitId(1), Key::from_bits(7));
         let standing = Standing { limit: 10, remaining: 2, retry_after_ns: 100, reset_after_ns: 900 };
-        denials.remember(denials.epoch(), (limit, key), 3, standing, 1_000);
+        let told = Told { asked_mono_ns: 990, heard_mono_ns: 1_000 };
+        denials.remember(denials.epoch(), (limit, key), 3, standing, told);
         let cases = [
             ("at once", limit, key, 3, 1_000, Some(100)),
             ("later", limit, key, 3, 1_060, Some(40)),
             ("more units, which would have to wait longer", limit, key, 4, 1_060, None),
             ("fewer units", limit, key, 2, 1_060, None),
-            ("when it may be asked again", limit, key, 3, 1_100, None),
+            ("just before it may be asked again", limit, key, 3, 1_089, Some(11)),
+            ("when it may be asked again, had it decided at once", limit, key, 3, 1_090, None),
             ("another limit", LimitId(2), key, 3, 1_000, None),
             ("another bucket", limit, Key::from_bits(8), 3, 1_000, None),
         ];
@@ -135,7 +138,8 @@ mod tests {
         let denials = Denials::default();
         let standing = Standing { limit: 10, remaining: 0, retry_after_ns: 100, reset_after_ns: 900 };
         let before = denials.epoch();
-        let remember = |epoch, bits| denials.remember(epoch, (LimitId(1), Key::from_bits(bits)), 1, standing, 0);
+        let told = Told { asked_mono_ns: 0, heard_mono_ns: 0 };
+        let remember = |epoch, bits| denials.remember(epoch, (LimitId(1), Key::from_bits(bits)), 1, standing, told);
         (0..100).for_each(|bits| remember(before, bits));
         denials.clear();
         remember(before, 7);

@@ -15,7 +15,7 @@ use tollgate_limiter::{
 };
 
 use crate::consensus::NodeId;
-use crate::denials::Denials;
+use crate::denials::{Denials, Told};
 use crate::environment::{Environment, Event};
 use crate::holds::HoldId;
 use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFailure, Unavailable, Work};
@@ -473,7 +473,8 @@ impl Router {
             && !matched.limit.algorithm.is_of_permits()
             && !self.is_led_here(matched.key)
         {
-            self.args.denials.remember(epoch, bucket, cost, standing, self.args.environment.clock.mono_ns());
+            let told = Told { asked_mono_ns: mono_ns, heard_mono_ns: self.args.environment.clock.mono_ns() };
+            self.args.denials.remember(epoch, bucket, cost, standing, told);
         }
         Ok(answer)
     }

@@ -54,6 +54,7 @@ fn judge_bucket(bucket: &Bucket<'_>, leaders: &Leaders) -> Option<Violation> {
 #[derive(Clone, Copy, Debug)]
 struct Denial {
     index: usize,
+    node: NodeId,
     cost: u64,
     sent: Ms,
     received: Ms,
@@ -65,16 +66,17 @@ struct Denial {
 
 /// All denials of a bucket by its limit, in the order in which they were asked for.
 fn denials(bucket: &Bucket<'_>) -> Vec<Denial> {
-    let mut remembered: BTreeMap<(NodeId, u64), Denial> = BTreeMap::new();
-    let mut denials = Vec::new();
-    for (index, operation) in &bucket.operations {
-        let Some(mut denial) = Denial::of(bucket, *index, operation) else { continue };
-        let last = remembered.entry((operation.node, denial.cost)).or_insert(denial);
-        if last.passes_at.abs_diff(denial.passes_at) <= SAME {
-            denial.known_since = last.known_since;
-        }
-        *last = denial;
-        denials.push(denial);
+    let denial = |(index, operation): &(usize, &Operation)| Denial::of(bucket, *index, operation);
+    let mut denials: Vec<Denial> = bucket.operations.iter().filter_map(denial).collect();
+    let mut first: BTreeMap<(NodeId, u64, Ms), Ms> = BTreeMap::new();
+    for Denial { node, cost, passes_at, sent, .. } in &denials {
+        let first = first.entry((*node, *cost, *passes_at)).or_insert(*sent);
+        *first = *sent.min(first);
+    }
+    for Denial { node, cost, passes_at, known_since, .. } in &mut denials {
+        let at = |passes_at: Ms| (*node, *cost, passes_at);
+        let same = first.range(at(passes_at.saturating_sub(SAME))..=at(*passes_at + SAME));
+        *known_since = same.map(|(_, sent)| *sent).fold(*known_since, Ms::min);
     }
     denials
 }
@@ -88,6 +90,7 @@ impl Denial {
         let passes_at = received + wait_ns.unsigned_abs().div_ceil(MS_NS.unsigned_abs()) + 1;
         (!limit.allowed).then_some(Self {
             index,
+            node: operation.node,
             cost,
             sent: operation.sent,
             received,
@@ -184,5 +187,16 @@ mod tests {
             let bucket = Bucket { limit: scenario.limit("slow"), user: Some(0), operations, charges };
             assert_eq!(judge(&[bucket], &Leaders::default()).len(), violations, "{claim}");
         }
+    }
+
+    #[test]
+    fn what_is_told_may_be_remembered_from_an_answer_that_was_long_on_its_way() {
+        let scenario = Scenario::new(1);
+        let late = Operation { answered: denied(510, 1, 500).answered, ..denied(10, 1, 500) };
+        let [overtook, remembered, again] = [denied(20, 1, 300), denied(600, 1, 410), denied(1_100, 1, 500)];
+        let operations = vec![(0, &late), (1, &overtook), (2, &remembered), (3, &again)];
+        let charges = vec![Charge { by: 9, from: 400, until: 500, units: 1, comes_back: false }];
+        let bucket = Bucket { limit: scenario.limit("slow"), user: Some(0), operations, charges };
+        assert!(judge(&[bucket], &Leaders::default()).is_empty());
     }
 }
