@@ -83,6 +83,11 @@ impl Chaos {
         self.removing.contains(&node)
     }
 
+    /// How many nodes may have been removed.
+    pub(crate) fn most_removed(&self) -> u64 {
+        self.removing.len() as u64
+    }
+
     /// Does what is due. To be called before a window of time.
     pub(crate) fn act(&mut self, world: &mut World, workload: &mut Workload) {
         while let Some(fault) = self.planned.get(self.next).filter(|fault| fault.at <= world.now).cloned() {

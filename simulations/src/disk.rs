@@ -83,6 +83,14 @@ impl Disk {
         OpenDisk { disk: self.clone(), log, snapshots }
     }
 
+    /// The log of a group, each entry with its index, as a reader would see it.
+    pub(crate) fn log(&self, group: GroupId) -> Vec<(u64, Vec<u8>)> {
+        let state = self.state();
+        let bounds = state.present.log_bounds(group);
+        let entries = bounds.map(|bounds| state.present.entries(group, *bounds.start()..bounds.end() + 1));
+        entries.map_or_else(Vec::new, |entries| answer(entries).expect("what is in memory can be read"))
+    }
+
     /// Changes how the disk does.
     pub(crate) fn set_condition(&self, condition: Condition) {
         self.state().condition = condition;
@@ -147,7 +155,7 @@ impl Disk {
 }
 
 /// What memory answers, which it does at once.
-fn answer(completion: Completion) -> Result<(), StorageError> {
+fn answer<T>(completion: Completion<T>) -> Result<T, StorageError> {
     match pin!(completion).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => unreachable!("memory answers at once"),

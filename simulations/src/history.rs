@@ -14,6 +14,8 @@ pub(crate) struct History {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) node: NodeId,
+    /// Which of the node's processes, counted from 1.
+    pub(crate) process: u64,
     pub(crate) sent: Ms,
     /// When it was answered, and what.
     pub(crate) answered: Option<(Ms, Answer)>,
@@ -76,8 +78,8 @@ pub(crate) struct ToldOfLimit {
 
 impl History {
     /// Notes that something is asked; returns its index.
-    pub(crate) fn ask(&mut self, node: NodeId, sent: Ms, ask: Ask) -> usize {
-        self.operations.push(Operation { node, sent, answered: None, ask });
+    pub(crate) fn ask(&mut self, (node, process): (NodeId, u64), sent: Ms, ask: Ask) -> usize {
+        self.operations.push(Operation { node, process, sent, answered: None, ask });
         self.operations.len() - 1
     }
 

@@ -11,12 +11,12 @@ mod log;
 mod machine;
 mod network;
 mod oracles;
-mod panics;
 mod random;
 mod run;
 mod scenario;
 mod swarm;
 mod trace;
+mod tripwires;
 mod workload;
 
 use std::io::{self, Write};
@@ -93,7 +93,7 @@ fn simulate(arguments: &Arguments) -> ExitCode {
         Planted::ALL.iter().for_each(|(_, name)| say(name));
         return ExitCode::SUCCESS;
     }
-    panics::watch();
+    tripwires::watch_panics();
     let canary_sings = arguments.seed.is_multiple_of(CANARY_SEEDS);
     if let Some(planted) = arguments.planted.filter(|planted| *planted != Planted::Canary || canary_sings) {
         planted.plant();
@@ -108,8 +108,8 @@ fn simulate(arguments: &Arguments) -> ExitCode {
     let trace = Trace::new(arguments.trace);
     let outcome = plan.run(&trace);
     trace.flush();
-    let panicked = panics::seen().into_iter().map(|how| format!("nothing panics: {how}"));
-    let violations: Vec<String> = outcome.judged.iter().map(ToString::to_string).chain(panicked).collect();
+    let judged = outcome.judged.iter().map(ToString::to_string);
+    let violations: Vec<String> = judged.chain(tripwires::tripped()).collect();
     let summary = json!({
         "seed": arguments.seed,
         "trace": trace.fingerprint(),

@@ -7,6 +7,9 @@ use tollgate_limiter::{Algorithm, Consistency, Limit, LimitName, OnUnavailable, 
 use crate::kernel::{MS_NS, Ms};
 use crate::random::Random;
 
+/// When clients begin to ask.
+pub(crate) const CLIENTS_BEGIN: Ms = 1_000;
+
 /// How long faults are made.
 pub(crate) const FAULTS_UNTIL: Ms = 20_000;
 
@@ -52,6 +55,8 @@ pub(crate) struct Scenario {
     pub(crate) users: u64,
     /// How long a client waits between two requests at most.
     pub(crate) pause: Ms,
+    /// How many of those who were denied wait as long as they were told and ask again, in millionths.
+    pub(crate) waits: u64,
     pub(crate) horizon_lead: Duration,
     pub(crate) deadline: Duration,
     /// By how many bytes a log grows before it is shortened.
@@ -62,7 +67,8 @@ pub(crate) struct Scenario {
 }
 
 /// What endpoints there are. Each limit meets the endpoint of its name; `both` meets two limits.
-const ENDPOINTS: [&str; 9] = ["paced", "slow", "both", "window", "fixed", "permits", "changing", "local", "leaky"];
+const ENDPOINTS: [&str; 10] =
+    ["paced", "slow", "both", "window", "fixed", "permits", "changing", "local", "leaky", "eventual"];
 
 impl Scenario {
     /// The scenario of a seed.
@@ -73,9 +79,15 @@ impl Scenario {
         let profile = if random.happens(500_000) { Profile::General } else { *random.one_of(&profiles) };
         match profile {
             Profile::General => general,
-            Profile::Duel => {
-                Self { profile, endpoints: vec!["paced", "local"], clients: 12, users: 1, pause: 20, ..general }
-            }
+            Profile::Duel => Self {
+                profile,
+                endpoints: vec!["paced", "local"],
+                clients: 12,
+                users: 1,
+                pause: 20,
+                waits: 0,
+                ..general
+            },
             Profile::Power => Self { profile, power_fails: true, ..general },
             Profile::Elections => Self { profile, shards: general.shards.min(2), power_fails: true, ..general },
             Profile::Calm => {
@@ -97,6 +109,7 @@ impl Scenario {
             clients: random.within(2..=12),
             users: random.within(1..=12),
             pause: *random.one_of(&[20, 100, 300]),
+            waits: *random.one_of(&[0, 100_000, 500_000]),
             horizon_lead: Duration::from_millis(*random.one_of(&[500, 1000, 2000, 2000])),
             deadline: Duration::from_millis(*random.one_of(&[30, 100, 100, 100, 500])),
             snapshot_log_bytes: *random.one_of(&[1 << 10, 4 << 10, 16 << 10, 1 << 20]),
@@ -107,6 +120,11 @@ impl Scenario {
     /// The limit of this name.
     pub(crate) fn limit(&self, name: &str) -> &Limit {
         self.limits.iter().find(|limit| limit.name.as_str() == name).expect("the limit is the scenario's")
+    }
+
+    /// The limits that a request to this endpoint meets.
+    pub(crate) fn limits_of(&self, endpoint: &str) -> impl Iterator<Item = &Limit> {
+        self.limits.iter().filter(move |limit| meets(limit, endpoint))
     }
 }
 
@@ -125,6 +143,7 @@ fn limits(random: &mut Random) -> Vec<Limit> {
     let shared = Algorithm::TokenBucket(pace(&[10, 30], 1_000, &[5, 20]));
     let local = Algorithm::TokenBucket(pace(&[5, 20], 1_000, &[10, 20]));
     let leaky = Algorithm::LeakyBucket(pace(&[5, 20], 1_000, &[2, 5]));
+    let eventual = Algorithm::TokenBucket(pace(&[10, 50], 1_000, &[5, 20]));
     let changing = changing_algorithm(0);
     let mut window = || Quota::new(*random.one_of(&[5, 20]), 5_000 * MS_NS).expect("a legal quota");
     let sliding = Algorithm::SlidingWindow(window());
@@ -140,6 +159,7 @@ fn limits(random: &mut Random) -> Vec<Limit> {
         ("changing", &["changing"], changing),
         ("local", &["local"], local),
         ("leaky", &["leaky"], leaky),
+        ("eventual", &["eventual"], eventual),
     ];
     limits.into_iter().map(|(name, endpoints, algorithm)| limit(name, endpoints, algorithm)).collect()
 }
@@ -152,11 +172,20 @@ fn limit(name: &str, endpoints: &[&str], algorithm: Algorithm) -> Limit {
         selectors: vec![Selector { label: "endpoint".to_owned(), any_of }],
         by: if name == "shared" { Vec::new() } else { vec!["user".to_owned()] },
         algorithm,
-        consistency: Consistency::Exact,
-        on_unavailable: if name == "local" { OnUnavailable::Local } else { OnUnavailable::Deny },
+        consistency: if name == "eventual" { Consistency::Eventual } else { Consistency::Exact },
+        on_unavailable: match name {
+            "local" => OnUnavailable::Local,
+            "eventual" => OnUnavailable::Allow,
+            _ => OnUnavailable::Deny,
+        },
         shadow: false,
         reservation_ttl_ns: RESERVATION_TTL as i64 * MS_NS,
     }
+}
+
+/// Whether a request to this endpoint meets the limit.
+pub(crate) fn meets(limit: &Limit, endpoint: &str) -> bool {
+    limit.selectors.iter().flat_map(|selector| &selector.any_of).any(|pattern| pattern.matches(endpoint))
 }
 
 /// The bucket of a limit that a request meets: its user's, or `None` where all share one.

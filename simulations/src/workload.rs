@@ -7,16 +7,22 @@ use std::time::Duration;
 use tollgate_cluster::{Duty, Node, NodeId, Request, SettleReservationError, Verdict};
 use tollgate_limiter::SettleError;
 
-use crate::history::{Answer, Ask, History, Told, ToldOfLimit};
-use crate::kernel::{Ms, World};
+use crate::history::{Answer, Ask, History, Operation, Told, ToldOfLimit};
+use crate::kernel::{MS_NS, Ms, World};
 use crate::random::Random;
-use crate::scenario::{self, LENGTH, Scenario};
+use crate::scenario::{self, CLIENTS_BEGIN, LENGTH, Scenario};
 
 /// How long a client waits for an answer.
 const PATIENCE: Ms = 8_000;
 
 /// How long a client waits that no node takes the request of.
 const REFUSED_PAUSE: Ms = 50;
+
+/// How many of those who are not answered ask again, in millionths.
+const UNANSWERED_REPEATED: u64 = 300_000;
+
+/// How long a client waits at most before it asks again.
+const LONGEST_WAIT: Ms = 5_000;
 
 /// When every bucket is asked for once: long after all has healed.
 const PROBED_AT: Ms = LENGTH - 2_500;
@@ -44,6 +50,8 @@ struct Client {
     late: Ms,
     /// What it is to settle, when, and for how many units.
     to_settle: VecDeque<(Ms, usize, u64)>,
+    /// What it is to ask for again, and when.
+    to_repeat: VecDeque<(Ms, usize)>,
     habits: Habits,
 }
 
@@ -53,6 +61,8 @@ struct Habits {
     endpoints: Vec<&'static str>,
     users: u64,
     pause: Ms,
+    /// How many of those who were denied wait as long as they were told and ask again, in millionths.
+    waits: u64,
 }
 
 /// Who changes the limit `changing`.
@@ -67,16 +77,18 @@ struct Operator {
 impl Workload {
     /// Clients that have not asked yet.
     pub(crate) fn new(seed: u64, scenario: &Scenario) -> Self {
-        let habits = Habits { endpoints: scenario.endpoints.clone(), users: scenario.users, pause: scenario.pause };
+        let mut random = Random::new(seed, "operator");
+        let Scenario { users, pause, waits, .. } = *scenario;
+        let habits = Habits { endpoints: scenario.endpoints.clone(), users, pause, waits };
         let client = |number| Client {
             random: Random::new(seed, &format!("client {number}")),
-            due: 1_000,
+            due: CLIENTS_BEGIN,
             waiting: Vec::new(),
             late: 0,
             to_settle: VecDeque::new(),
+            to_repeat: VecDeque::new(),
             habits: habits.clone(),
         };
-        let mut random = Random::new(seed, "operator");
         let pause = *random.one_of(&[None, Some(500), Some(2_000), Some(5_000)]);
         Self {
             history: History::default(),
@@ -119,7 +131,7 @@ impl Workload {
             _ => String::new(),
         };
         world.trace.event(world.now, format_args!("#{} asks node {node}: {ask:?}", self.history.operations.len()));
-        let index = self.history.ask(node, world.now, ask.clone());
+        let index = self.history.ask((node, machine.starts), world.now, ask.clone());
         let answers = Arc::clone(&self.answers);
         machine.spawn(move |node| async move {
             let (answer, token) = answer(&node, ask, reserves, &token).await;
@@ -132,7 +144,7 @@ impl Workload {
         if !self.is_done(client, world.now) {
             return;
         }
-        self.note_reserved(client, world.now);
+        self.note_answers(client, world.now);
         if world.now < client.due {
             return;
         }
@@ -143,7 +155,10 @@ impl Workload {
         let settles = client.to_settle.pop_front_if(|(due, ..)| *due <= world.now);
         let asked = match settles {
             Some((_, acquired, actual)) => self.settle(client, world, node, (acquired, actual)),
-            None => self.acquire(client, world, node),
+            None => match client.to_repeat.pop_front_if(|(due, _)| *due <= world.now) {
+                Some((_, asked)) => self.repeat(world, node, asked),
+                None => self.acquire(client, world, node),
+            },
         };
         if asked.is_empty() {
             client.due = world.now + REFUSED_PAUSE;
@@ -157,10 +172,15 @@ impl Workload {
         now >= client.late || client.waiting.iter().all(is_answered)
     }
 
-    /// Plans to settle what was reserved.
-    fn note_reserved(&self, client: &mut Client, now: Ms) {
+    /// Plans to settle what was reserved, and to ask again for what was not answered, or denied.
+    fn note_answers(&self, client: &mut Client, now: Ms) {
         for index in std::mem::take(&mut client.waiting) {
-            let Ask::Acquire { cost, .. } = self.history.operations[index].ask else { continue };
+            let operation = &self.history.operations[index];
+            let Ask::Acquire { cost, .. } = operation.ask else { continue };
+            if let Some(due) = repeats_at(operation, client, now) {
+                client.to_repeat.push_back((due, index));
+                client.due = client.due.max(due);
+            }
             if self.tokens.contains_key(&index) {
                 let due = now + *client.random.one_of(&[0, 50, 500, 3_000]);
                 let actual = client.random.within(0..=cost + 1);
@@ -185,6 +205,12 @@ impl Workload {
             client.to_settle.push_back((world.now + REFUSED_PAUSE, acquired, actual));
         }
         asked.into_iter().collect()
+    }
+
+    /// Asks again for what was asked for before, of whichever node.
+    fn repeat(&mut self, world: &World, node: NodeId, asked: usize) -> Vec<usize> {
+        let ask = self.history.operations[asked].ask.clone();
+        self.ask_for(world, node, ask, true).into_iter().collect()
     }
 
     fn acquire(&mut self, client: &mut Client, world: &World, node: NodeId) -> Vec<usize> {
@@ -227,6 +253,18 @@ impl Workload {
         let node = *operator.random.one_of(&nodes);
         self.ask_for(world, node, Ask::Change { version }, false);
     }
+}
+
+/// When a client asks again for the same; `None` if it does not.
+fn repeats_at(operation: &Operation, client: &mut Client, now: Ms) -> Option<Ms> {
+    let Some((_, told)) = operation.verdict() else { return client.random.happens(UNANSWERED_REPEATED).then_some(now) };
+    if told.allowed || !client.random.happens(client.habits.waits) {
+        return None;
+    }
+    let wait_ns = told.limits.iter().map(|limit| limit.retry_after_ns).max()?;
+    let wait = wait_ns.unsigned_abs().div_ceil(MS_NS.unsigned_abs());
+    // A clock may be slow.
+    (wait < LONGEST_WAIT).then_some(now + wait + wait / 500 + 2)
 }
 
 /// Asks a node, as its HTTP API does.

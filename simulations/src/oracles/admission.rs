@@ -4,19 +4,25 @@
 //! decided within it that were sent in it and answered in it; others are not counted, nor is what was not answered. What was settled
 //! for less is counted for what it was settled for, from when the settlement was asked for: it may have been given back by then.
 //!
+//! A limit whose consistency is eventual may admit more when a leader is lost, and is judged until then.
+//!
 //! A limit that changes is accounted for by the most that it can have allowed: the greatest burst of all versions that may have held
 //! within the window, and at each instant the greatest rate. Nodes' clocks may run fast by `d` and slow by `d`: then what refills in a
 //! span is at most `(1 + d) / (1 − d)` of what would.
 
 use std::collections::BTreeMap;
 
-use tollgate_limiter::Algorithm;
+use tollgate_limiter::{Algorithm, Consistency};
 
 use super::Violation;
+use super::charges::Leaders;
 use crate::history::{Answer, Ask, History, Operation};
-use crate::kernel::Ms;
-use crate::scenario::{self, Scenario, bucket_user};
+use crate::kernel::{MS_NS, Ms};
+use crate::scenario::{self, CLIENTS_BEGIN, Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
+
+/// What a unit is counted in where parts of it count.
+const BILLIONTHS: u128 = 1_000_000_000;
 
 /// Something that was taken from a bucket.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +46,16 @@ struct Excess {
 }
 
 /// Every bucket whose promise was broken.
-pub(super) fn judge(scenario: &Scenario, history: &History) -> Vec<Violation> {
+pub(super) fn judge(scenario: &Scenario, history: &History, leaders: &Leaders) -> Vec<Violation> {
     let versions = Versions::of(history);
     let mut violations = Vec::new();
     for ((name, user), mut taken) in taken(scenario, history) {
         taken.sort_by_key(|taken| (taken.received, taken.sent));
-        let excess = match scenario.limit(&name).algorithm {
+        let limit = scenario.limit(&name);
+        if limit.consistency == Consistency::Eventual {
+            taken.retain(|taken| !leaders.changed(CLIENTS_BEGIN, taken.received));
+        }
+        let excess = match limit.algorithm {
             Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &versions),
             Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, &Versions::one(pace)),
             Algorithm::SlidingWindow(quota) => windowed(&taken, quota.units(), quota.window_ns(), 0),
@@ -133,16 +143,25 @@ impl Versions {
         Self(changes.iter().map(version).collect())
     }
 
-    /// The most that may be admitted from `from` to `until`.
+    /// The most that may be admitted from `from` to `until`: the greatest burst, and at each instant the greatest rate.
     fn allowed(&self, from: Ms, until: Ms) -> u64 {
         let holding = || self.0.iter().filter(|version| version.from <= until && version.until >= from);
         let burst = holding().map(|version| version.burst).max().unwrap_or(0);
-        let rates = holding().map(|version| version.rate);
-        let fastest = rates.max_by_key(|(units, per_ns)| u128::from(*units) * 1_000_000_000 / *per_ns as u128);
-        let (units, per_ns) = fastest.unwrap_or((0, 1));
-        let span_ns = (u128::from(until - from)) * 1_000_000;
+        let mut bounds: Vec<Ms> = holding().flat_map(|version| [version.from, version.until]).collect();
+        bounds.extend([from, until]);
+        bounds.retain(|bound| (from..=until).contains(bound));
+        bounds.sort_unstable();
+        let refilled: u128 = bounds.windows(2).map(|span| self.refilled(span[0], span[1])).sum();
         let (fast, slow) = ((1_000_000 + MAX_DRIFT) as u128, (1_000_000 - MAX_DRIFT) as u128);
-        burst + (span_ns * u128::from(units) * fast / (slow * per_ns as u128)) as u64
+        burst + (refilled * fast / slow / BILLIONTHS) as u64
+    }
+
+    /// What the fastest version refills in a span in which no version begins or ends, in billionths of a unit.
+    fn refilled(&self, from: Ms, until: Ms) -> u128 {
+        let holding = self.0.iter().filter(|version| version.from <= from && version.until >= until);
+        let span_ns = u128::from(until - from) * MS_NS.unsigned_abs() as u128;
+        let refilled = |(units, per_ns): (u64, i64)| span_ns * u128::from(units) * BILLIONTHS / per_ns as u128;
+        holding.map(|version| refilled(version.rate)).max().unwrap_or(0)
     }
 }
 
@@ -156,7 +175,7 @@ fn paced(taken: &[Taken], versions: &Versions) -> Option<Excess> {
 
 /// The first window shorter than the limit's in which it admitted too much; `cuts` is by how many quotas more than one.
 fn windowed(taken: &[Taken], quota: u64, length_ns: i64, cuts: u64) -> Option<Excess> {
-    let length = (length_ns / crate::kernel::MS_NS * (1_000_000 - MAX_DRIFT) / (1_000_000 + MAX_DRIFT)) as u64;
+    let length = (length_ns / MS_NS * (1_000_000 - MAX_DRIFT) / (1_000_000 + MAX_DRIFT)) as u64;
     let allowed = quota * (1 + cuts);
     let short = windows(taken).filter(|(from, until, _)| until - from < length);
     short
@@ -187,7 +206,7 @@ fn windows(taken: &[Taken]) -> impl Iterator<Item = (Ms, Ms, u64)> {
 
 /// The first instant at which more permits were out than there are.
 fn permitted(taken: &[Taken], permits: u64, ttl_ns: i64) -> Option<Excess> {
-    let ttl = (ttl_ns / crate::kernel::MS_NS * 1_000_000 / (1_000_000 + MAX_DRIFT)) as u64;
+    let ttl = (ttl_ns / MS_NS * 1_000_000 / (1_000_000 + MAX_DRIFT)) as u64;
     let held_until = |taken: &Taken| taken.returned.map_or(Ms::MAX, |(at, _)| at).min(taken.sent + ttl);
     taken.iter().find_map(|last| {
         let at = last.received;
@@ -195,4 +214,26 @@ fn permitted(taken: &[Taken], permits: u64, ttl_ns: i64) -> Option<Excess> {
         let admitted = out.map(|taken| taken.units).sum();
         (admitted > permits).then_some(Excess { from: at, until: at, admitted, allowed: permits })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_limit_that_changed_each_version_counts_for_as_long_as_it_may_have_held() {
+        let second = 1_000;
+        let version = |from, until, burst, units| Version { from, until, burst, rate: (units, 1_000 * MS_NS) };
+        let versions = Versions(vec![version(0, 2 * second, 5, 10), version(second, Ms::MAX, 7, 40)]);
+        let cases = [
+            ("the first", 0, second / 2, 5 + 5),
+            ("the first, and both", 0, 2 * second, 7 + 10 + 40),
+            ("all", 0, 3 * second, 7 + 10 + 40 + 40),
+            ("the last", 2 * second + 1, 3 * second + 1, 7 + 40),
+            ("an instant", second, second, 7),
+        ];
+        for (claim, from, until, expected) in cases {
+            assert_eq!(versions.allowed(from, until), expected, "{claim}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use tollgate_limiter::Limit;
 
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::Ms;
-use crate::scenario::{FAULTS_UNTIL, Scenario, bucket_user};
+use crate::scenario::{FAULTS_UNTIL, Scenario, bucket_user, meets};
 
 /// How long what was taken of one limit may wait for the others, and somewhat longer: until the hold runs out, or, when all is well, until
 /// it is released.
@@ -112,8 +112,7 @@ fn buckets_of<'a>(limit: &'a Limit, history: &'a History, leaders: &Leaders) -> 
 /// Whose bucket of a limit an operation asks for; `None` if it does not.
 fn user_of(limit: &Limit, operation: &Operation) -> Option<Option<u64>> {
     let Ask::Acquire { endpoint, user, .. } = operation.ask else { return None };
-    let meets = limit.selectors.iter().flat_map(|selector| &selector.any_of).any(|pattern| pattern.matches(endpoint));
-    meets.then(|| bucket_user(limit, user))
+    meets(limit, endpoint).then(|| bucket_user(limit, user))
 }
 
 /// What an operation may have taken from a bucket; `None` if nothing.

@@ -111,6 +111,7 @@ mod tests {
     /// What is asked and answered, one after the other: a change of node 2, or a look that sees it drain or not.
     fn history(operations: &[(Ms, Ask, Ms, Answer)]) -> History {
         let operation = |(sent, ask, received, answer): &(Ms, Ask, Ms, Answer)| Operation {
+            process: 1,
             node: 1,
             sent: *sent,
             answered: Some((*received, answer.clone())),

@@ -1,6 +1,7 @@
 //! What is checked: one promise a file. Checkers must be sound: what they report is a defect, of the code or of a promise.
 
 mod admission;
+mod alone;
 mod charges;
 mod liveness;
 mod members;
@@ -81,7 +82,10 @@ impl<'a> Oracles<'a> {
             return self.seen;
         }
         let mut judged = self.seen;
-        judged.extend(admission::judge(self.scenario, history));
+        judged.extend(self.replicas.judge(world));
+        judged.extend(admission::judge(self.scenario, history, &self.leaders));
+        let nodes = self.scenario.nodes - chaos.most_removed();
+        judged.extend(alone::judge(self.scenario, history, nodes));
         judged.extend(promises::judge(history));
         let buckets = charges::buckets(self.scenario, history, &self.leaders);
         judged.extend(price::judge(self.scenario, &buckets, &self.leaders));

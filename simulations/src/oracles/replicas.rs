@@ -1,10 +1,11 @@
 //! The replicas of a group have equal states at equal positions of their log, for ever: what was committed once is not replaced, and
-//! all apply it alike. Of the leaders of a shard no two have the same number, and no node votes for less than it voted for before: by
+//! all apply it alike. In the end the logs themselves have equal entries, as far as they were applied. Of the leaders of a shard no two have the same number, and no node votes for less than it voted for before: by
 //! openraft's order of leaders, a later term first, and within a term the higher node.
 
 use std::collections::BTreeMap;
 
 use tollgate_cluster::{Event, NodeId};
+use tollgate_storage::GroupId;
 
 use super::Violation;
 use crate::kernel::{Ms, World};
@@ -49,6 +50,28 @@ impl Replicas {
             }
         }
         violations
+    }
+
+    /// Compares the logs, each up to where its node was seen to have applied it.
+    pub(super) fn judge(&self, world: &World) -> Option<Violation> {
+        let mut entries: BTreeMap<(u32, u64), (Vec<u8>, NodeId)> = BTreeMap::new();
+        let lives = self.positions.iter().map(|((node, starts, group), applied)| (*node, *starts, *group, *applied));
+        let machines = lives.filter_map(|(node, starts, group, applied)| {
+            let machine = world.machines.get(&node).filter(|machine| machine.starts == starts)?;
+            Some((machine, group, applied))
+        });
+        for (machine, group, applied) in machines {
+            let log = machine.disk.log(GroupId(group)).into_iter().filter(|(index, _)| *index <= applied);
+            for (index, bytes) in log {
+                let (entry, first) = entries.entry((group, index)).or_insert_with(|| (bytes.clone(), machine.id));
+                if *entry != bytes {
+                    let how =
+                        format!("nodes {first} and {} have other entries in group {group} at {index}", machine.id);
+                    return Some(Violation { promise: "replicas are equal", how });
+                }
+            }
+        }
+        None
     }
 
     /// A node told of something.

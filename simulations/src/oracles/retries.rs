@@ -165,7 +165,7 @@ mod tests {
         };
         let told = Told { allowed: false, degraded: false, limits: vec![limit] };
         let ask = Ask::Acquire { endpoint: "slow", user: 0, cost, patience: 0 };
-        Operation { node: 1, sent, answered: Some((sent + 1, Answer::Verdict(told))), ask }
+        Operation { node: 1, process: 1, sent, answered: Some((sent + 1, Answer::Verdict(told))), ask }
     }
 
     #[test]
