@@ -22,7 +22,7 @@ impl Desk<'_> {
         pace: Pace,
         passing: Passing,
         arrivals: &mut Table<ShardTime>,
-        refunds: &Refunds,
+        refunds: &mut Refunds,
     ) -> Decision {
         let (key, now) = (self.ask.key, self.now);
         let mut entry = arrivals.get_mut(key);

@@ -24,7 +24,7 @@ pub(super) struct Refunds {
 struct Moved {
     /// What was given back, the earliest first.
     runs: Vec<Run>,
-    /// The latest end, as receipts name it, of what was spent before the last refund.
+    /// The latest end that a receipt names.
     until: i128,
 }
 
@@ -40,8 +40,9 @@ struct Run {
 
 impl Refunds {
     /// The end of what is spent now as its receipt names it.
-    pub(super) fn end_in_receipt(&self, key: Key, end: ShardTime) -> i128 {
-        i128::from(end.nanos()) + self.moved.get(key).map_or(0, Moved::back_ns)
+    pub(super) fn end_in_receipt(&mut self, key: Key, end: ShardTime) -> i128 {
+        let end = i128::from(end.nanos());
+        self.moved.get_mut(key).map_or(end, |moved| moved.name(end))
     }
 
     /// Where the interval ends by now whose receipt names `end`.
@@ -53,9 +54,9 @@ impl Refunds {
 
     /// The bucket's arrival goes back from `arrival` by `back_ns`, of the interval whose receipt names `end`.
     pub(super) fn note(&mut self, key: Key, end: i128, arrival: ShardTime, back_ns: i64) {
-        let latest = self.end_in_receipt(key, arrival);
         let moved = self.moved.get_or_insert_with(key, Moved::default);
-        moved.until = moved.until.max(latest);
+        // Nothing that was spent before, when no end was noted, ends later than the bucket's spending does.
+        moved.name(i128::from(arrival.nanos()));
         moved.insert(end, i128::from(back_ns));
     }
 
@@ -65,13 +66,19 @@ impl Refunds {
     }
 
     /// Looks at about `keys` buckets and forgets those of which every receipt names an end that has passed.
-    pub(super) fn forget(&mut self, now: ShardTime, keys: usize, arrival: impl Fn(Key) -> ShardTime) {
-        let latest = |key, moved: &Moved| moved.until.max(i128::from(arrival(key).nanos()) + moved.back_ns());
-        self.moved.sweep(keys, |key, moved| latest(key, moved) <= i128::from(now.nanos()));
+    pub(super) fn forget(&mut self, now: ShardTime, keys: usize) {
+        self.moved.sweep(keys, |_, moved| moved.until <= i128::from(now.nanos()));
     }
 }
 
 impl Moved {
+    /// What a receipt calls `end`.
+    fn name(&mut self, end: i128) -> i128 {
+        let named = end + self.back_ns();
+        self.until = self.until.max(named);
+        named
+    }
+
     /// All that was given back.
     fn back_ns(&self) -> i128 {
         sum(self.runs.iter())

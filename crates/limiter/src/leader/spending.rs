@@ -151,7 +151,7 @@ impl Spending {
                     }
                     is_spare
                 });
-                refunds.forget(now, keys, |key| arrivals.get(key).copied().unwrap_or_else(|| granted.start(key)));
+                refunds.forget(now, keys);
             }
             Self::Windowed(algorithm, uses) => {
                 let Some(rule) = WindowRule::of(algorithm) else { return trimmable };

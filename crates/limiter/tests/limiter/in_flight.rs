@@ -159,3 +159,28 @@ fn what_is_taken_and_given_back_without_end_leaves_a_bucket_as_it_was() {
     }
     assert_eq!(shard.peek(key(0)).remaining, 29_900);
 }
+
+#[test]
+fn what_was_spent_behind_a_refund_refills_though_its_bucket_was_forgotten() {
+    let tenth = SECOND / 10;
+    let pace = Pace::new(10, SECOND, 2).expect("a legal pace");
+    let mut shard = Shard::of(Algorithm::TokenBucket(pace), at(100 * SECOND));
+    let take = |shard: &mut Shard| match shard.decide(ask(key(0))).0 {
+        Decision::Admitted(_, receipt) => receipt,
+        other => panic!("there is a unit: {other:?}"),
+    };
+    let pass = |shard: &mut Shard, ns| {
+        shard.now = shard.now.plus(ns);
+        shard.leader.forget(&shard.state, shard.now, usize::MAX);
+    };
+    pass(&mut shard, 100 * SECOND);
+    let first = take(&mut shard);
+    take(&mut shard);
+    shard.leader.give_back(&shard.state, shard.now, &first, 1);
+    let behind = take(&mut shard);
+    pass(&mut shard, 2 * tenth);
+    take(&mut shard);
+    let given_back = shard.leader.give_back(&shard.state, shard.now, &behind, 1);
+    let standing = shard.peek(key(0));
+    assert_eq!((given_back, standing.remaining), (0, 1), "what was spent two tenths ago has refilled");
+}

@@ -156,13 +156,16 @@ fn agrees(algorithm: Algorithm, steps: &[Step], models: &mut [(Bound, &mut dyn M
     Ok(())
 }
 
-/// Runs steps with refunds and checks what was used in the end.
+/// Runs steps with refunds, forgets all that can be whenever time passes, and checks what was used in the end.
 fn never_too_much(algorithm: Algorithm, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut shard = Shard::of(algorithm, at(1_000_000_000));
     let mut taken: Vec<(Receipt, Admission)> = Vec::new();
     for step in steps {
         match step {
-            Step::Pass(ns) => shard.now = shard.now.plus(*ns),
+            Step::Pass(ns) => {
+                shard.now = shard.now.plus(*ns);
+                shard.leader.forget(&shard.state, shard.now, usize::MAX);
+            }
             Step::Ask(cost) => {
                 if let Decision::Admitted(_, receipt) = shard.decide(Ask { cost: *cost, ..ask(key(0)) }).0 {
                     let Ask { limit, key, .. } = ask(key(0));
