@@ -347,6 +347,13 @@ impl SupervisorState {
             drop(reply.send(Err(format!("shard {shard} is not kept here"))));
             return;
         };
+        // Whoever slept through a change of the cluster may ask for what was to be before it.
+        let view = self.args.view.load();
+        let kept = view.placement.replicas(shard).iter().copied();
+        if replicas != kept.chain([self.me()]).collect() {
+            drop(reply.send(Err(format!("node {} knows of another place for shard {shard}", self.me()))));
+            return;
+        }
         tokio::spawn(async move {
             let moved = group.change_members(&replicas, &BTreeSet::new()).await;
             drop(reply.send(moved.map_err(|error| error.to_string())));

@@ -12,7 +12,7 @@ use tollgate_limiter::{self as limiter, ShardClock};
 
 use super::group::Group;
 use super::rpc::{RaftRefusal, RaftRequest, SnapshotPart};
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::Machine;
 use super::{AppendEntries, HeartbeatAnswer, Raft, SnapshotData, SnapshotMeta, Vote};
 use crate::codec::encode;
 use crate::environment::Clock;
@@ -73,14 +73,14 @@ async fn append<M: Machine + Sync>(group: &Group<M>, request: AppendEntries) -> 
 }
 
 fn answer<M: Machine + Sync>(group: &Arc<Group<M>>, request: RaftRequest) -> BoxFuture<'static, Vec<u8>> {
-    let (raft, receiving, group) = (group.raft().clone(), Arc::clone(group.receiving()), Arc::clone(group));
+    let (raft, group) = (group.raft().clone(), Arc::clone(group));
     async move {
         match request {
             RaftRequest::Append(request) => encode(&append(&group, request).await),
             RaftRequest::Vote(request) => encoded(raft.vote(request).await),
             RaftRequest::PreVote(request) => encoded(raft.pre_vote(request).await),
             RaftRequest::TransferLeader(request) => encoded(raft.handle_transfer_leader(request).await),
-            RaftRequest::Snapshot(part) => encode(&receive(&raft, &receiving, part).await),
+            RaftRequest::Snapshot(part) => encode(&receive(&group, part).await),
         }
     }
     .boxed()
@@ -92,19 +92,18 @@ fn encoded<T: Serialize, E: std::fmt::Display>(answer: Result<T, E>) -> Vec<u8> 
 
 /// Takes a part of a snapshot; with the last one, installs it.
 async fn receive<M: Machine + Sync>(
-    raft: &openraft::Raft<Raft, StateMachine<M>>,
-    receiving: &Receiving,
+    group: &Group<M>,
     part: SnapshotPart,
 ) -> Result<SnapshotResponse<Raft>, RaftRefusal> {
     let vote = part.vote;
-    match receiving.take(&part)? {
-        None => Ok(SnapshotResponse::new(vote)),
-        Some((meta, state)) => {
-            let snapshot = SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Bytes::from(state) };
-            let installed = raft.install_full_snapshot(vote, snapshot).await;
-            installed.map_err(|error| RaftRefusal::Stopped(error.to_string()))
-        }
-    }
+    let Some((meta, state)) = group.receiving().take(&part)? else { return Ok(SnapshotResponse::new(vote)) };
+    let stopped = |reason: String| RaftRefusal::Stopped(reason);
+    let snapshot = SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Bytes::from(state) };
+    let installed = group.raft().install_full_snapshot(vote, snapshot).await;
+    let answer = installed.map_err(|error| stopped(error.to_string()))?;
+    // Openraft installs nothing where the log has it all, and does not wait until that log is durable. The leader would count on it.
+    group.synced().await.map_err(|error| stopped(error.to_string()))?;
+    Ok(answer)
 }
 
 /// The snapshot that comes in, part by part.

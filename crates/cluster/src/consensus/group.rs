@@ -36,6 +36,9 @@ const WORTH_A_SNAPSHOT_BYTES: u64 = 64 << 10;
 /// grants, so more of them would keep the storage asking for room.
 const KEPT_ENTRIES: u64 = 16;
 
+/// How long a new voter may take to catch up. One that takes longer goes on meanwhile, and is waited for with the next attempt.
+const CATCH_UP: Duration = Duration::from_secs(20);
+
 /// How often a proposal is tried again that met its own leadership just after the election, before Raft knew of it.
 const ELECTION_RETRIES: u32 = 50;
 
@@ -165,6 +168,11 @@ impl<M: Machine + Sync> Group<M> {
         Ok(())
     }
 
+    /// Waits until all is durable that was written to the log before.
+    pub(super) async fn synced(&self) -> io::Result<()> {
+        self.log.synced().await
+    }
+
     /// The group's number.
     pub(crate) fn id(&self) -> GroupId {
         self.id
@@ -266,9 +274,9 @@ impl<M: Machine + Sync> Group<M> {
         let wanted: BTreeSet<NodeId> = voters.union(learners).copied().collect();
         let present = self.members();
         for node in wanted.difference(&present) {
-            let is_voter = voters.contains(node);
-            self.raft.add_learner(*node, BasicNode::default(), is_voter).await.map_err(failed)?;
+            self.raft.add_learner(*node, BasicNode::default(), false).await.map_err(failed)?;
         }
+        self.followed_by(voters.difference(&self.voters()).copied().collect()).await?;
         if self.voters() != *voters {
             self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await.map_err(failed)?;
         }
@@ -277,6 +285,22 @@ impl<M: Machine + Sync> Group<M> {
             self.raft.change_membership(ChangeMembers::RemoveNodes(gone), true).await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Waits until these nodes have all that is in the log now. One that has not is no voter yet: it may not even keep the group, and if
+    /// as many as make a quorum do not, nothing is ever committed again. (Openraft's own wait counts a short log as caught up.)
+    async fn followed_by(&self, nodes: Vec<NodeId>) -> Result<(), MembershipError> {
+        let reached = self.raft.metrics().borrow_watched().last_log_index.unwrap_or(0);
+        let follows = |metrics: &RaftMetrics<Raft>, node: NodeId| {
+            node == metrics.id || matched(metrics, node).is_some_and(|matched| matched >= reached)
+        };
+        let is_over = |metrics: &RaftMetrics<Raft>| {
+            metrics.replication.is_none() || nodes.iter().all(|node| follows(metrics, *node))
+        };
+        let waited = self.raft.wait(Some(CATCH_UP)).metrics(is_over, "new voters catch up").await;
+        let metrics = waited.map_err(|error| MembershipError(error.to_string()))?;
+        let lead_on = metrics.replication.is_some();
+        if lead_on { Ok(()) } else { Err(MembershipError("this node leads the group no longer".to_owned())) }
     }
 
     /// The group as other nodes ask it.

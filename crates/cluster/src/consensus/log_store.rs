@@ -169,6 +169,11 @@ impl LogStore {
         batch
     }
 
+    /// Waits until all is durable that was written before.
+    pub(super) async fn synced(&self) -> io::Result<()> {
+        self.storage.sync().await.map_err(io::Error::other)
+    }
+
     /// Notes that all up to `index` is durable.
     fn note_durable(&self, index: u64) {
         let mut view = self.view();
