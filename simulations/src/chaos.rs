@@ -52,6 +52,9 @@ enum Undo {
     StopNext(Vec<NodeId>),
 }
 
+/// No node is removed if fewer than so many would stay.
+const FEWEST_NODES: u64 = 3;
+
 /// A crash that waits for its moment.
 #[derive(Clone, Copy, Debug)]
 struct Armed {
@@ -83,9 +86,9 @@ impl Chaos {
         self.removing.contains(&node)
     }
 
-    /// How many nodes may have been removed.
-    pub(crate) fn most_removed(&self) -> u64 {
-        self.removing.len() as u64
+    /// How many nodes there were at least at any time, of so many founders.
+    pub(crate) fn fewest_nodes(&self, founders: u64) -> u64 {
+        founders.saturating_sub(self.removing.len() as u64).max(FEWEST_NODES)
     }
 
     /// Does what is due. To be called before a window of time.
@@ -297,7 +300,10 @@ impl Chaos {
             Operator::Remove(who) => {
                 let node = find(who, world)?;
                 let stay: Vec<NodeId> = self.staying(world).into_iter().filter(|id| *id != node).collect();
-                if stay.len() < 3 || self.may_be_removed(node) {
+                // A node that joins knows but one other, and cannot find the cluster without it.
+                let is_needed =
+                    world.machines.values().any(|machine| machine.node().is_none() && machine.joins_by(node));
+                if (stay.len() as u64) < FEWEST_NODES || self.may_be_removed(node) || is_needed {
                     return None;
                 }
                 workload.ask_for(world, stay[0], Ask::Remove { node }, false)?;

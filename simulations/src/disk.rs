@@ -83,12 +83,9 @@ impl Disk {
         OpenDisk { disk: self.clone(), log, snapshots }
     }
 
-    /// The log of a group, each entry with its index, as a reader would see it.
-    pub(crate) fn log(&self, group: GroupId) -> Vec<(u64, Vec<u8>)> {
-        let state = self.state();
-        let bounds = state.present.log_bounds(group);
-        let entries = bounds.map(|bounds| state.present.entries(group, *bounds.start()..bounds.end() + 1));
-        entries.map_or_else(Vec::new, |entries| answer(entries).expect("what is in memory can be read"))
+    /// The entries of this range that the log of a group has, each with its index, as a reader would see them.
+    pub(crate) fn log(&self, group: GroupId, range: Range<u64>) -> Vec<(u64, Vec<u8>)> {
+        answer(self.state().present.entries(group, range)).expect("what is in memory can be read")
     }
 
     /// Changes how the disk does.

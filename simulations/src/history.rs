@@ -90,6 +90,11 @@ impl History {
 }
 
 impl Operation {
+    /// Whether it was told that a reservation is settled.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.answered, Some((_, Answer::Settled | Answer::SettledBefore)))
+    }
+
     /// The verdict on it, and when it was told.
     pub(crate) fn verdict(&self) -> Option<(Ms, &Told)> {
         match self.answered.as_ref()? {

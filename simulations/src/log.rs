@@ -38,6 +38,7 @@ pub(crate) fn start(filter: &str) -> Result<(), ParseError> {
         .with_timer(SimulatedTime)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -156,6 +156,11 @@ impl Machine {
         self.starts += 1;
     }
 
+    /// Whether the machine's node joins the cluster by asking this one.
+    pub(crate) fn joins_by(&self, node: NodeId) -> bool {
+        matches!(self.forming, Forming::Join { contact, .. } if contact == node)
+    }
+
     /// Kills the process.
     pub(crate) fn kill(&mut self, network: &Network) {
         network.leave(self.id);

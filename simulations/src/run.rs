@@ -6,12 +6,16 @@ use tollgate_cluster::Event;
 
 use crate::chaos::Chaos;
 use crate::fault::Fault;
-use crate::kernel::World;
+use crate::kernel::{Ms, World};
 use crate::oracles::{Judged, Oracles};
 use crate::scenario::{FAULTS_UNTIL, LENGTH, Scenario};
 use crate::swarm;
 use crate::trace::Trace;
-use crate::workload::Workload;
+use crate::tripwires;
+use crate::workload::{PROBED_AT, Workload};
+
+/// How often it is looked whether somebody has started a thread.
+const LOOK_FOR_THREADS: Ms = 1_000;
 
 /// What is to be run.
 pub(crate) struct Plan {
@@ -45,6 +49,9 @@ impl Plan {
             }
             chaos.act(&mut world, &mut workload);
             workload.ask(&world);
+            if world.now == PROBED_AT {
+                workload.probe(&world, |node| !chaos.may_be_removed(node));
+            }
             for (node, event) in world.step() {
                 takeovers += u64::from(matches!(event, Event::TookOver { .. }));
                 note(&world, node, &event);
@@ -53,6 +60,9 @@ impl Plan {
             }
             workload.take_answers(&world);
             oracles.look(&world);
+            if world.now.is_multiple_of(LOOK_FOR_THREADS) {
+                tripwires::count_threads();
+            }
         }
         let judged = oracles.judge(&world, &workload.history, &chaos);
         let admitted = workload

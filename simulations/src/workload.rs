@@ -25,7 +25,7 @@ const UNANSWERED_REPEATED: u64 = 300_000;
 const LONGEST_WAIT: Ms = 5_000;
 
 /// When every bucket is asked for once: long after all has healed.
-const PROBED_AT: Ms = LENGTH - 2_500;
+pub(crate) const PROBED_AT: Ms = LENGTH - 2_500;
 
 /// The clients of a run.
 pub(crate) struct Workload {
@@ -106,9 +106,6 @@ impl Workload {
         clients.iter_mut().for_each(|client| self.have_ask(client, world));
         self.clients = clients;
         self.have_change(world);
-        if world.now == PROBED_AT {
-            self.probe(world);
-        }
     }
 
     /// Takes the answers that have come. To be called after a window of time.
@@ -176,7 +173,16 @@ impl Workload {
     fn note_answers(&self, client: &mut Client, now: Ms) {
         for index in std::mem::take(&mut client.waiting) {
             let operation = &self.history.operations[index];
-            let Ask::Acquire { cost, .. } = operation.ask else { continue };
+            let cost = match operation.ask {
+                Ask::Acquire { cost, .. } => cost,
+                Ask::Settle { acquired, actual } => {
+                    if !operation.is_settled() && client.random.happens(UNANSWERED_REPEATED) {
+                        client.to_settle.push_back((now + REFUSED_PAUSE, acquired, actual));
+                    }
+                    continue;
+                }
+                Ask::Change { .. } | Ask::Drain { .. } | Ask::Remove { .. } | Ask::Look => continue,
+            };
             if let Some(due) = repeats_at(operation, client, now) {
                 client.to_repeat.push_back((due, index));
                 client.due = client.due.max(due);
@@ -187,7 +193,8 @@ impl Workload {
                 client.to_settle.push_back((due, index, actual));
                 if client.random.happens(100_000) {
                     // Somebody who settles twice.
-                    client.to_settle.push_back((due, index, actual));
+                    let again = due + *client.random.one_of(&[0, 500, 3_000]);
+                    client.to_settle.push_back((again, index, actual));
                 }
             }
         }
@@ -232,14 +239,17 @@ impl Workload {
         self.ask_for(world, node, Ask::Acquire { endpoint, user, cost, patience }, reserves)
     }
 
-    /// Asks for every bucket once, of one node after the other.
-    fn probe(&mut self, world: &World) {
+    /// Asks for every bucket once, of one node that stays after the other. Where one takes no requests, nobody answers.
+    pub(crate) fn probe(&mut self, world: &World, stays: impl Fn(NodeId) -> bool) {
         let Habits { endpoints, users, .. } = self.habits.clone();
-        let mut nodes = world.machines.keys().copied().cycle();
+        let mut nodes = world.machines.values().filter(|machine| stays(machine.id)).cycle();
         for user in 0..users {
             for endpoint in &endpoints {
-                let node = nodes.next().expect("a cycle of nodes does not end");
-                self.ask_for(world, node, Ask::Acquire { endpoint, user, cost: 1, patience: 0 }, false);
+                let machine = nodes.next().expect("somebody stays");
+                let ask = Ask::Acquire { endpoint, user, cost: 1, patience: 0 };
+                if self.ask_for(world, machine.id, ask.clone(), false).is_none() {
+                    self.history.ask((machine.id, machine.starts), world.now, ask);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tollgate_limiter::{Key, LimitId, Standing};
+use tollgate_limiter::{Key, LimitId, Planted, Standing};
 
 /// Places for denials, a power of two. A newer denial takes the place of another bucket's: forgetting one costs a question.
 const PLACES: usize = 16_384;
@@ -19,12 +19,20 @@ struct Denial {
     /// Units that were asked for. Fewer may pass earlier, and more later.
     cost: u64,
     standing: Standing,
-    told: Told,
+    asked: RoundTrip,
+}
+
+impl Denial {
+    /// For how long it holds.
+    fn holds_ns(&self) -> i64 {
+        let times = if Planted::DenialsOutliveWait.is_made() { 2 } else { 1 };
+        self.standing.retry_after_ns.saturating_mul(times)
+    }
 }
 
 /// When a bucket was asked and its answer heard, on the node's monotonic clock in nanoseconds. It decided in between.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct RoundTrip {
     pub(crate) asked_mono_ns: i64,
     pub(crate) heard_mono_ns: i64,
 }
@@ -50,7 +58,14 @@ impl Denials {
     }
 
     /// Remembers that `cost` units of a bucket were denied, unless something has changed since `epoch`.
-    pub(crate) fn remember(&self, epoch: u64, (limit, key): (LimitId, Key), cost: u64, standing: Standing, told: Told) {
+    pub(crate) fn remember(
+        &self,
+        epoch: u64,
+        (limit, key): (LimitId, Key),
+        cost: u64,
+        standing: Standing,
+        asked: RoundTrip,
+    ) {
         let (mut places, place) = self.place(key);
         // Looked at under the lock, which whoever changes something takes after it has counted the change.
         if epoch != self.epoch() {
@@ -59,20 +74,20 @@ impl Denials {
         if places.is_empty() {
             places.resize(PLACES_A_LOCK, None);
         }
-        places[place] = Some(Denial { limit, key, cost, standing, told });
+        places[place] = Some(Denial { limit, key, cost, standing, asked });
     }
 
-    /// How the bucket stands, if `cost` units are known to be denied now. It may decide again as early as if it had denied when it was
-    /// asked; who is told to wait waits as if it had when the answer was heard, and then passes for sure.
+    /// How the bucket stands, if `cost` units are known to be denied now: for `retry_after` since it was asked, the earliest at which it
+    /// can pass. The wait that is told counts from when the answer was heard, the latest.
     pub(crate) fn recall(&self, limit: LimitId, key: Key, cost: u64, mono_ns: i64) -> Option<Standing> {
         let (places, place) = self.place(key);
         let denial = (*places.get(place)?)?;
-        let since = |told_mono_ns: i64| mono_ns.saturating_sub(told_mono_ns).max(0);
-        let passed_ns = since(denial.told.heard_mono_ns);
+        let since = |then_mono_ns: i64| mono_ns.saturating_sub(then_mono_ns).max(0);
+        let passed_ns = since(denial.asked.heard_mono_ns);
         let holds = denial.limit == limit
             && denial.key == key
             && denial.cost == cost
-            && since(denial.told.asked_mono_ns) < denial.standing.retry_after_ns;
+            && since(denial.asked.asked_mono_ns) < denial.holds_ns();
         holds.then(|| Standing {
             retry_after_ns: denial.standing.retry_after_ns - passed_ns,
             reset_after_ns: denial.standing.reset_after_ns.saturating_sub(passed_ns).max(0),
@@ -113,8 +128,8 @@ mod tests {
         let denials = Denials::default();
         let (limit, key) = (LimitId(1), Key::from_bits(7));
         let standing = Standing { limit: 10, remaining: 2, retry_after_ns: 100, reset_after_ns: 900 };
-        let told = Told { asked_mono_ns: 990, heard_mono_ns: 1_000 };
-        denials.remember(denials.epoch(), (limit, key), 3, standing, told);
+        let asked = RoundTrip { asked_mono_ns: 990, heard_mono_ns: 1_000 };
+        denials.remember(denials.epoch(), (limit, key), 3, standing, asked);
         let cases = [
             ("at once", limit, key, 3, 1_000, Some(100)),
             ("later", limit, key, 3, 1_060, Some(40)),
@@ -138,8 +153,8 @@ mod tests {
         let denials = Denials::default();
         let standing = Standing { limit: 10, remaining: 0, retry_after_ns: 100, reset_after_ns: 900 };
         let before = denials.epoch();
-        let told = Told { asked_mono_ns: 0, heard_mono_ns: 0 };
-        let remember = |epoch, bits| denials.remember(epoch, (LimitId(1), Key::from_bits(bits)), 1, standing, told);
+        let asked = RoundTrip { asked_mono_ns: 0, heard_mono_ns: 0 };
+        let remember = |epoch, bits| denials.remember(epoch, (LimitId(1), Key::from_bits(bits)), 1, standing, asked);
         (0..100).for_each(|bits| remember(before, bits));
         denials.clear();
         remember(before, 7);

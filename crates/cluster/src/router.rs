@@ -10,12 +10,12 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tollgate_limiter::{
-    Key, Limit, LimitName, Limits, Matched, OnUnavailable, Receipt, Refusal, SettleError, ShardId, ShardTime, SpentAt,
-    Standing,
+    Key, Limit, LimitName, Limits, Matched, OnUnavailable, Planted, Receipt, Refusal, SettleError, ShardId, ShardTime,
+    SpentAt, Standing,
 };
 
 use crate::consensus::NodeId;
-use crate::denials::{Denials, Told};
+use crate::denials::{Denials, RoundTrip};
 use crate::environment::{Environment, Event};
 use crate::holds::HoldId;
 use crate::inbox::{Acquire, Answer, Inbox, Outcome, Overloaded, Reply, SettleFailure, Unavailable, Work};
@@ -473,8 +473,8 @@ impl Router {
             && !matched.limit.algorithm.is_of_permits()
             && !self.is_led_here(matched.key)
         {
-            let told = Told { asked_mono_ns: mono_ns, heard_mono_ns: self.args.environment.clock.mono_ns() };
-            self.args.denials.remember(epoch, bucket, cost, standing, told);
+            let asked = RoundTrip { asked_mono_ns: mono_ns, heard_mono_ns: self.args.environment.clock.mono_ns() };
+            self.args.denials.remember(epoch, bucket, cost, standing, asked);
         }
         Ok(answer)
     }
@@ -484,9 +484,11 @@ impl Router {
         self.args.environment.events.on(Event::Degraded { shard: self.shard(matched.key) });
         let algorithm = matched.limit.algorithm;
         let (limit, reset_after_ns) = (algorithm.capacity(), algorithm.window_ns());
-        let outcome = match matched.limit.on_unavailable {
+        let wanted = matched.limit.on_unavailable;
+        let outcome = match if Planted::AloneAllows.is_made() { OnUnavailable::Allow } else { wanted } {
             OnUnavailable::Local => {
-                let nodes = self.args.nodes.load(Ordering::Relaxed);
+                let nodes =
+                    if Planted::ShareIsTheWhole.is_made() { 1 } else { self.args.nodes.load(Ordering::Relaxed) };
                 let limits = self.limits();
                 let (answer, share) = self.args.share.decide(&limits, (matched.id, matched.key), cost, nodes);
                 return Taken { share, ..Taken::of(matched, answer) };

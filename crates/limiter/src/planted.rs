@@ -36,13 +36,21 @@ pub enum Planted {
     HashMapOrder,
     /// Openraft's default: a leader that restarts is leader again.
     LeaderRestored,
+    /// A node that decides alone takes the whole limit for its share.
+    ShareIsTheWhole,
+    /// A node that decides alone lets everything pass.
+    AloneAllows,
+    /// A denial is remembered twice as long as it holds.
+    DenialsOutliveWait,
+    /// A settlement is remembered by the leader that did it, and by no other.
+    SettledForgotten,
     /// Every request passes. The simulation plants it only for seeds that 100 divides.
     Canary,
 }
 
 impl Planted {
     /// All of them, each with its name.
-    pub const ALL: [(Self, &str); 16] = [
+    pub const ALL: [(Self, &str); 20] = [
         (Self::VoteNotSynced, "vote-not-synced"),
         (Self::LogNotSynced, "log-not-synced"),
         (Self::AcknowledgedBeforeSync, "acknowledged-before-sync"),
@@ -58,6 +66,10 @@ impl Planted {
         (Self::SnapshotWithoutCeilings, "snapshot-without-ceilings"),
         (Self::HashMapOrder, "hash-map-order"),
         (Self::LeaderRestored, "leader-restored"),
+        (Self::ShareIsTheWhole, "share-is-the-whole"),
+        (Self::AloneAllows, "alone-allows"),
+        (Self::DenialsOutliveWait, "denials-outlive-wait"),
+        (Self::SettledForgotten, "settled-forgotten"),
         (Self::Canary, "canary"),
     ];
 

@@ -265,7 +265,7 @@ impl State {
         for (id, key, permit) in &grants.released {
             self.with_limit(*id, |limit| limit.granted.take_permit(*key, *permit));
         }
-        for (id, until) in &grants.settled {
+        for (id, until) in grants.settled.iter().filter(|_| !Planted::SettledForgotten.is_made()) {
             self.settled.insert(id.key(), *until);
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! A decision was made at an unknown instant between the request and its answer. So of a window exactly those requests were certainly
 //! decided within it that were sent in it and answered in it; others are not counted, nor is what was not answered. What was settled
-//! for less is counted for what it was settled for, from when the settlement was asked for: it may have been given back by then.
+//! for less is counted for what it was settled for, from when the settlement was asked for: it may have been given back by then. What was
+//! settled for more is charged by when that was told, and counts in every window with a request that was sent later.
 //!
-//! A limit whose consistency is eventual may admit more when a leader is lost, and is judged until then.
+//! A limit whose consistency is eventual may admit more when a leader is lost: of such, times without a change of leaders are judged.
 //!
 //! A limit that changes is accounted for by the most that it can have allowed: the greatest burst of all versions that may have held
 //! within the window, and at each instant the greatest rate. Nodes' clocks may run fast by `d` and slow by `d`: then what refills in a
@@ -18,8 +19,11 @@ use super::Violation;
 use super::charges::Leaders;
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::{MS_NS, Ms};
-use crate::scenario::{self, CLIENTS_BEGIN, Scenario, bucket_user};
+use crate::scenario::{self, Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
+
+/// By when a leader that was deposed knows it, or has no lease any more.
+const DEPOSED_KNOWS: Ms = 3_000;
 
 /// What a unit is counted in where parts of it count.
 const BILLIONTHS: u128 = 1_000_000_000;
@@ -32,6 +36,14 @@ struct Taken {
     units: u64,
     /// What may have come back of it, and from when.
     returned: Option<(Ms, u64)>,
+}
+
+/// Units that were charged, whether or not they fitted.
+#[derive(Clone, Copy, Debug)]
+struct Debt {
+    sent: Ms,
+    received: Ms,
+    units: u64,
 }
 
 /// A bucket: its limit, and its user where it has one.
@@ -48,16 +60,19 @@ struct Excess {
 /// Every bucket whose promise was broken.
 pub(super) fn judge(scenario: &Scenario, history: &History, leaders: &Leaders) -> Vec<Violation> {
     let versions = Versions::of(history);
+    let debts = debts(scenario, history);
     let mut violations = Vec::new();
     for ((name, user), mut taken) in taken(scenario, history) {
+        let debts = debts.get(&(name.clone(), user)).map_or(&[][..], Vec::as_slice);
         taken.sort_by_key(|taken| (taken.received, taken.sent));
         let limit = scenario.limit(&name);
-        if limit.consistency == Consistency::Eventual {
-            taken.retain(|taken| !leaders.changed(CLIENTS_BEGIN, taken.received));
-        }
         let excess = match limit.algorithm {
-            Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &versions),
-            Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, &Versions::one(pace)),
+            Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &[], &versions),
+            Algorithm::TokenBucket(pace) if limit.consistency == Consistency::Eventual => {
+                let steady = steady(&taken, leaders);
+                steady.into_iter().find_map(|taken| paced(&taken, &[], &Versions::one(pace)))
+            }
+            Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, debts, &Versions::one(pace)),
             Algorithm::SlidingWindow(quota) => windowed(&taken, quota.units(), quota.window_ns(), 0),
             Algorithm::FixedWindow(quota, _) => windowed(&taken, quota.units(), quota.window_ns(), 1),
             Algorithm::Concurrency { permits, ttl_ns } => permitted(&taken, permits, ttl_ns),
@@ -69,6 +84,16 @@ pub(super) fn judge(scenario: &Scenario, history: &History, leaders: &Leaders) -
         }
     }
     violations
+}
+
+/// What was taken while nobody led but whom all know: in each time without a change of leaders, from when on the one before knows.
+fn steady(taken: &[Taken], leaders: &Leaders) -> Vec<Vec<Taken>> {
+    let begins = [0].into_iter().chain(leaders.changes().iter().map(|change| change + DEPOSED_KNOWS));
+    let ends = leaders.changes().iter().copied().chain([Ms::MAX]);
+    let within = |(from, until): (Ms, Ms)| {
+        taken.iter().filter(|taken| taken.sent >= from && taken.received < until).copied().collect()
+    };
+    begins.zip(ends).map(within).collect()
 }
 
 /// What was certainly taken, by bucket.
@@ -89,6 +114,22 @@ fn taken(scenario: &Scenario, history: &History) -> BTreeMap<Bucket, Vec<Taken>>
         }
     }
     taken
+}
+
+/// What was certainly charged for reservations that were settled for more, by bucket.
+fn debts(scenario: &Scenario, history: &History) -> BTreeMap<Bucket, Vec<Debt>> {
+    let mut debts: BTreeMap<Bucket, Vec<Debt>> = BTreeMap::new();
+    for Operation { sent, ask, answered, .. } in &history.operations {
+        let (Ask::Settle { acquired, actual }, Some((received, Answer::Settled))) = (ask, answered) else { continue };
+        let reserved = &history.operations[*acquired];
+        let (Ask::Acquire { user, cost, .. }, Some((_, told))) = (&reserved.ask, reserved.verdict()) else { continue };
+        let units = actual.saturating_sub(*cost);
+        for limit in told.limits.iter().filter(|_| units > 0 && !told.degraded) {
+            let bucket = (limit.name.clone(), bucket_user(scenario.limit(&limit.name), *user));
+            debts.entry(bucket).or_default().push(Debt { sent: *sent, received: *received, units });
+        }
+    }
+    debts
 }
 
 /// Of each operation that was settled: from when, and how much of it may have come back at most.
@@ -166,9 +207,12 @@ impl Versions {
 }
 
 /// The first window in which a paced limit admitted too much.
-fn paced(taken: &[Taken], versions: &Versions) -> Option<Excess> {
-    windows(taken).find_map(|(from, until, admitted)| {
+fn paced(taken: &[Taken], debts: &[Debt], versions: &Versions) -> Option<Excess> {
+    windows(taken).find_map(|Window { from, until, asked, admitted }| {
         let allowed = versions.allowed(from, until);
+        // Whatever was decided last was decided after this one was asked for.
+        let charged = debts.iter().filter(|debt| debt.sent >= from && debt.received <= asked);
+        let admitted = admitted + charged.map(|debt| debt.units).sum::<u64>();
         (admitted > allowed).then_some(Excess { from, until, admitted, allowed })
     })
 }
@@ -177,15 +221,23 @@ fn paced(taken: &[Taken], versions: &Versions) -> Option<Excess> {
 fn windowed(taken: &[Taken], quota: u64, length_ns: i64, cuts: u64) -> Option<Excess> {
     let length = (length_ns / MS_NS * (1_000_000 - MAX_DRIFT) / (1_000_000 + MAX_DRIFT)) as u64;
     let allowed = quota * (1 + cuts);
-    let short = windows(taken).filter(|(from, until, _)| until - from < length);
-    short
-        .filter(|(.., admitted)| *admitted > allowed)
-        .map(|(from, until, admitted)| Excess { from, until, admitted, allowed })
-        .next()
+    let short = windows(taken).filter(|window| window.until - window.from < length);
+    let mut excess = short.filter(|window| window.admitted > allowed);
+    excess.next().map(|Window { from, until, admitted, .. }| Excess { from, until, admitted, allowed })
 }
 
-/// Every window that begins when a request was sent and ends when one was answered, with what was certainly admitted in it.
-fn windows(taken: &[Taken]) -> impl Iterator<Item = (Ms, Ms, u64)> {
+/// A window that begins when a request was sent and ends when one was answered.
+struct Window {
+    from: Ms,
+    until: Ms,
+    /// When that was sent that was answered in the end.
+    asked: Ms,
+    /// What was certainly admitted.
+    admitted: u64,
+}
+
+/// Every window.
+fn windows(taken: &[Taken]) -> impl Iterator<Item = Window> {
     taken.iter().flat_map(move |first| {
         let from = first.sent;
         let within = taken.iter().filter(move |taken| taken.sent >= from);
@@ -199,7 +251,8 @@ fn windows(taken: &[Taken]) -> impl Iterator<Item = (Ms, Ms, u64)> {
             while let Some(entry) = returns.first_entry().filter(|entry| *entry.key() <= taken.received) {
                 returned += entry.remove();
             }
-            (from, taken.received, admitted.saturating_sub(returned))
+            let Taken { sent: asked, received: until, .. } = *taken;
+            Window { from, until, asked, admitted: admitted.saturating_sub(returned) }
         })
     })
 }

@@ -1,5 +1,5 @@
-//! What nodes decide without the group they decide as `on_unavailable` says: by a limit that denies then nothing passes, and by one
-//! that is shared then no node lets more pass than one of so many nodes may (DESIGN §2).
+//! What nodes decide without the group they decide as `on_unavailable` says: by a limit that denies then nothing passes, by one that
+//! allows everything, and by one that is shared no process lets more pass than one of so many nodes may (DESIGN §2).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tollgate_cluster::NodeId;
 use tollgate_limiter::{Algorithm, OnUnavailable, Pace};
 
 use super::Violation;
-use crate::history::{Ask, History, Operation};
+use crate::history::{Ask, History};
 use crate::kernel::{MS_NS, Ms};
 use crate::scenario::Scenario;
 use crate::swarm::MAX_DRIFT;
@@ -15,15 +15,21 @@ use crate::swarm::MAX_DRIFT;
 /// What one process admitted alone to one user of one endpoint: when each request was sent and answered, and its cost.
 type Share = Vec<(Ms, Ms, u64)>;
 
-/// Every request that no node should have let pass by itself; of `nodes` at least each takes one share.
+/// Every request that no node should have let pass by itself, or not have let pass; there were always as many `nodes` at least.
 pub(super) fn judge(scenario: &Scenario, history: &History, nodes: u64) -> Vec<Violation> {
     let mut shares: BTreeMap<(NodeId, u64, &str, u64), Share> = BTreeMap::new();
     let mut violations = Vec::new();
     for (index, operation) in history.operations.iter().enumerate() {
-        let Some((received, endpoint, user, cost)) = passed_alone(operation) else { continue };
-        let mut met = scenario.limits_of(endpoint);
-        if met.any(|limit| limit.on_unavailable == OnUnavailable::Deny) {
-            violations.push(violation(format!("#{index}, to {endpoint}, passed without the group")));
+        let Some((received, told)) = operation.verdict().filter(|(_, told)| told.degraded) else { continue };
+        let Ask::Acquire { endpoint, user, cost, .. } = operation.ask else { continue };
+        let of_all = |on_unavailable: OnUnavailable| {
+            scenario.limits_of(endpoint).all(|limit| limit.on_unavailable == on_unavailable)
+        };
+        if told.allowed && of_all(OnUnavailable::Deny) || !told.allowed && of_all(OnUnavailable::Allow) {
+            violations.push(violation(format!("#{index}, to {endpoint}, was told {told:?}")));
+        }
+        if !told.allowed {
+            continue;
         }
         let share = shares.entry((operation.node, operation.process, endpoint, user)).or_default();
         share.push((operation.sent, received, cost));
@@ -38,13 +44,6 @@ pub(super) fn judge(scenario: &Scenario, history: &History, nodes: u64) -> Vec<V
         violations.extend(excess.map(|how| violation(format!("node {node}, {endpoint} of user {user}: {how}"))));
     }
     violations
-}
-
-/// When a request was let pass without the group, and what it asked for.
-fn passed_alone(operation: &Operation) -> Option<(Ms, &'static str, u64, u64)> {
-    let Ask::Acquire { endpoint, user, cost, .. } = operation.ask else { return None };
-    let (received, told) = operation.verdict()?;
-    (told.allowed && told.degraded).then_some((received, endpoint, user, cost))
 }
 
 /// Says in which window more was admitted than one of so many nodes may.
@@ -71,11 +70,15 @@ fn violation(how: String) -> Violation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Answer, Told};
+    use crate::history::{Answer, Operation, Told};
 
     /// A request to one node that was let pass without the group, answered in the next millisecond.
     fn passed(endpoint: &'static str, process: u64, sent: Ms) -> Operation {
-        let told = Told { allowed: true, degraded: true, limits: Vec::new() };
+        answered(endpoint, process, sent, true)
+    }
+
+    fn answered(endpoint: &'static str, process: u64, sent: Ms, allowed: bool) -> Operation {
+        let told = Told { allowed, degraded: true, limits: Vec::new() };
         let ask = Ask::Acquire { endpoint, user: 0, cost: 1, patience: 0 };
         Operation { node: 1, process, sent, answered: Some((sent + 1, Answer::Verdict(told))), ask }
     }
@@ -96,6 +99,8 @@ mod tests {
             ("one by a limit that denies", vec![passed("paced", 1, 10)], 1),
             ("one by two limits that deny", vec![passed("both", 1, 10)], 1),
             ("any by a limit that allows", vec![passed("eventual", 1, 10); 100], 0),
+            ("none by one that allows", vec![answered("eventual", 1, 10, false)], 1),
+            ("none by any other", vec![answered("paced", 1, 10, false), answered("local", 1, 10, false)], 0),
         ];
         for (claim, operations, violations) in cases {
             let history = History { operations };

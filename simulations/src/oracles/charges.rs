@@ -55,6 +55,12 @@ impl Leaders {
         &self.changes[before..before + later]
     }
 
+    /// When a leader changed last, by this time.
+    pub(super) fn last_change(&self, until: Ms) -> Option<Ms> {
+        let count = self.changes.partition_point(|change| *change <= until);
+        self.changes.get(count.checked_sub(1)?).copied()
+    }
+
     /// Whether a leader changed from one time to another.
     pub(super) fn changed(&self, from: Ms, until: Ms) -> bool {
         !self.changes_within(from, until).is_empty()

@@ -82,10 +82,8 @@ impl<'a> Oracles<'a> {
             return self.seen;
         }
         let mut judged = self.seen;
-        judged.extend(self.replicas.judge(world));
         judged.extend(admission::judge(self.scenario, history, &self.leaders));
-        let nodes = self.scenario.nodes - chaos.most_removed();
-        judged.extend(alone::judge(self.scenario, history, nodes));
+        judged.extend(alone::judge(self.scenario, history, chaos.fewest_nodes(self.scenario.nodes)));
         judged.extend(promises::judge(history));
         let buckets = charges::buckets(self.scenario, history, &self.leaders);
         judged.extend(price::judge(self.scenario, &buckets, &self.leaders));

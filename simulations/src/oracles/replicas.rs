@@ -1,6 +1,7 @@
 //! The replicas of a group have equal states at equal positions of their log, for ever: what was committed once is not replaced, and
-//! all apply it alike. In the end the logs themselves have equal entries, as far as they were applied. Of the leaders of a shard no two have the same number, and no node votes for less than it voted for before: by
-//! openraft's order of leaders, a later term first, and within a term the higher node.
+//! all apply it alike. The logs themselves have equal entries as far as they were applied. Of the leaders of a shard no two have the
+//! same number, and no node votes for less than it voted for before: by openraft's order of leaders, a later term first, and within a
+//! term the higher node.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,9 @@ use crate::machine::Machine;
 /// How often states are compared.
 const PERIOD: Ms = 30;
 
+/// How often logs are; a multiple of [`PERIOD`].
+const LOGS_PERIOD: Ms = 300;
+
 /// What was seen of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Replicas {
@@ -21,6 +25,10 @@ pub(super) struct Replicas {
     positions: BTreeMap<(NodeId, u64, u32), u64>,
     /// By group and position: the state, and the node that had it first.
     states: BTreeMap<(u32, u64), (u128, NodeId)>,
+    /// As `positions`: up to where the log was compared.
+    compared: BTreeMap<(NodeId, u64, u32), u64>,
+    /// By group and position: the entry, and the node that was seen to have applied it first.
+    entries: BTreeMap<(u32, u64), (Vec<u8>, NodeId)>,
     /// By shard and number: who leads.
     leaders: BTreeMap<(u32, u64), NodeId>,
     /// By node and group: the highest vote that it told, by term and candidate.
@@ -34,7 +42,11 @@ impl Replicas {
             return Vec::new();
         }
         let nodes = world.machines.values().filter_map(|machine| Some((machine, machine.node()?)));
-        nodes.flat_map(|(machine, node)| self.compare(machine, &node)).collect()
+        let mut violations: Vec<Violation> = nodes.flat_map(|(machine, node)| self.compare(machine, &node)).collect();
+        if world.now.is_multiple_of(LOGS_PERIOD) {
+            violations.extend(self.compare_logs(world));
+        }
+        violations
     }
 
     fn compare(&mut self, machine: &Machine, node: &tollgate_cluster::Node) -> Vec<Violation> {
@@ -52,26 +64,21 @@ impl Replicas {
         violations
     }
 
-    /// Compares the logs, each up to where its node was seen to have applied it.
-    pub(super) fn judge(&self, world: &World) -> Option<Violation> {
-        let mut entries: BTreeMap<(u32, u64), (Vec<u8>, NodeId)> = BTreeMap::new();
-        let lives = self.positions.iter().map(|((node, starts, group), applied)| (*node, *starts, *group, *applied));
-        let machines = lives.filter_map(|(node, starts, group, applied)| {
-            let machine = world.machines.get(&node).filter(|machine| machine.starts == starts)?;
-            Some((machine, group, applied))
-        });
-        for (machine, group, applied) in machines {
-            let log = machine.disk.log(GroupId(group)).into_iter().filter(|(index, _)| *index <= applied);
-            for (index, bytes) in log {
-                let (entry, first) = entries.entry((group, index)).or_insert_with(|| (bytes.clone(), machine.id));
+    /// Compares what was added to the logs, each up to where its node was seen to have applied it.
+    fn compare_logs(&mut self, world: &World) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for ((node, starts, group), applied) in &self.positions {
+            let Some(machine) = world.machines.get(node).filter(|machine| machine.starts == *starts) else { continue };
+            let compared = self.compared.insert((*node, *starts, *group), *applied).unwrap_or(0);
+            for (index, bytes) in machine.disk.log(GroupId(*group), compared + 1..applied + 1) {
+                let (entry, first) = self.entries.entry((*group, index)).or_insert_with(|| (bytes.clone(), *node));
                 if *entry != bytes {
-                    let how =
-                        format!("nodes {first} and {} have other entries in group {group} at {index}", machine.id);
-                    return Some(Violation { promise: "replicas are equal", how });
+                    let how = format!("nodes {first} and {node} have other entries in group {group} at {index}");
+                    violations.push(Violation { promise: "replicas are equal", how });
                 }
             }
         }
-        None
+        violations
     }
 
     /// A node told of something.

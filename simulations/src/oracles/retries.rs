@@ -5,24 +5,29 @@
 use std::collections::BTreeMap;
 
 use tollgate_cluster::NodeId;
+use tollgate_limiter::Consistency;
 
 use super::Violation;
 use super::charges::{Bucket, Charge, Leaders};
 use crate::history::{Ask, Operation};
 use crate::kernel::{MS_NS, Ms};
+use crate::scenario::LENGTH;
 use crate::swarm::MAX_DRIFT;
 
-/// Two denials that let one pass at times no farther apart may be one that was remembered.
-const SAME: Ms = 10;
+/// Two denials of one process that let one pass at times no farther apart may be one that was remembered, for as long as a run at most,
+/// by a clock that drifts.
+const SAME: Ms = 2 + LENGTH * 2 * MAX_DRIFT.unsigned_abs() / 1_000_000;
 
 /// The most units that a request asks for.
 const MAX_COST: u64 = 3;
 
 /// Every bucket that denied somebody again who had waited.
 pub(super) fn judge(buckets: &[Bucket<'_>], leaders: &Leaders) -> Vec<Violation> {
-    // What a denial said does not hold for the limit that came after it.
-    let constant = buckets.iter().filter(|bucket| bucket.limit.name.as_str() != "changing");
-    constant.filter_map(|bucket| judge_bucket(bucket, leaders)).collect()
+    // What a denial said does not hold for the limit that came after it, nor binds it who decides without having asked.
+    let is_judged = |bucket: &&Bucket<'_>| {
+        bucket.limit.name.as_str() != "changing" && bucket.limit.consistency == Consistency::Exact
+    };
+    buckets.iter().filter(is_judged).filter_map(|bucket| judge_bucket(bucket, leaders)).collect()
 }
 
 fn judge_bucket(bucket: &Bucket<'_>, leaders: &Leaders) -> Option<Violation> {
@@ -31,14 +36,14 @@ fn judge_bucket(bucket: &Bucket<'_>, leaders: &Leaders) -> Option<Violation> {
     let by_cost: Vec<Vec<Denial>> = (0..=MAX_COST).map(of_cost).collect();
     let unrest = Unrest::new(&bucket.charges);
     denials.iter().find_map(|again| {
-        let since = unrest.last_before(again);
+        let since = unrest.last_before(again).max(leaders.last_change(again.received));
+        let is_new = |denial: &&Denial| since.is_none_or(|since| denial.known_since > since);
         let earlier = by_cost[again.cost as usize..].iter().filter_map(|denials| {
             // Of all denials since nobody took anything the first tells most: the bucket only fills.
-            denials.get(denials.partition_point(|denial| since.is_some_and(|since| denial.sent <= since)))
+            let after = denials.partition_point(|denial| since.is_some_and(|since| denial.sent <= since));
+            denials[after..].iter().take_while(|denial| denial.sent < again.sent).find(is_new)
         });
-        let is_new = |denial: &&Denial| since.is_none_or(|since| denial.known_since > since);
-        let mut waited = earlier.filter(is_new).filter(|denial| denial.passes_at <= again.sent);
-        let first = waited.find(|denial| !leaders.changed(denial.known_since, again.received))?;
+        let first = earlier.into_iter().find(|denial| denial.passes_at <= again.sent)?;
         let name = bucket.limit.name.as_str();
         Some(Violation {
             promise: "who waits as long as he was told passes",
@@ -54,11 +59,13 @@ fn judge_bucket(bucket: &Bucket<'_>, leaders: &Leaders) -> Option<Violation> {
 #[derive(Clone, Copy, Debug)]
 struct Denial {
     index: usize,
-    node: NodeId,
+    process: Process,
     cost: u64,
     sent: Ms,
     received: Ms,
-    /// From when on the same request would pass.
+    /// When the same request would pass as it was told.
+    told_at: Ms,
+    /// From when on it would, by whatever clock.
     passes_at: Ms,
     /// How old that knowledge may be.
     known_since: Ms,
@@ -68,17 +75,49 @@ struct Denial {
 fn denials(bucket: &Bucket<'_>) -> Vec<Denial> {
     let denial = |(index, operation): &(usize, &Operation)| Denial::of(bucket, *index, operation);
     let mut denials: Vec<Denial> = bucket.operations.iter().filter_map(denial).collect();
-    let mut first: BTreeMap<(NodeId, u64, Ms), Ms> = BTreeMap::new();
-    for Denial { node, cost, passes_at, sent, .. } in &denials {
-        let first = first.entry((*node, *cost, *passes_at)).or_insert(*sent);
-        *first = *sent.min(first);
-    }
-    for Denial { node, cost, passes_at, known_since, .. } in &mut denials {
-        let at = |passes_at: Ms| (*node, *cost, passes_at);
-        let same = first.range(at(passes_at.saturating_sub(SAME))..=at(*passes_at + SAME));
-        *known_since = same.map(|(_, sent)| *sent).fold(*known_since, Ms::min);
-    }
+    let origins = Origins::of(bucket, &denials);
+    denials.iter_mut().for_each(|denial| denial.known_since = origins.first_of(denial));
     denials
+}
+
+/// Where what a process tells may come from.
+struct Origins {
+    /// When a process first told of each time to pass, by cost.
+    told: BTreeMap<(Process, u64, Ms), Ms>,
+    /// When a process was first asked for something of which it tells only that it was not decided, though one limit may have denied it.
+    untold: BTreeMap<(Process, u64), Ms>,
+}
+
+/// A node, and which of its processes.
+type Process = (NodeId, u64);
+
+impl Origins {
+    fn of(bucket: &Bucket<'_>, denials: &[Denial]) -> Self {
+        let mut told: BTreeMap<(Process, u64, Ms), Ms> = BTreeMap::new();
+        for Denial { process, cost, told_at, sent, .. } in denials {
+            let first = told.entry((*process, *cost, *told_at)).or_insert(*sent);
+            *first = *sent.min(first);
+        }
+        let mut untold: BTreeMap<(Process, u64), Ms> = BTreeMap::new();
+        for (_, operation) in &bucket.operations {
+            let Ask::Acquire { endpoint, cost, .. } = operation.ask else { continue };
+            // An endpoint of another name meets several limits.
+            let meets_others = endpoint != bucket.limit.name.as_str();
+            if meets_others && operation.verdict().is_none_or(|(_, told)| told.degraded) {
+                untold.entry(((operation.node, operation.process), cost)).or_insert(operation.sent);
+            }
+        }
+        Self { told, untold }
+    }
+
+    /// The earliest question of which a denial may be the answer.
+    fn first_of(&self, denial: &Denial) -> Ms {
+        let Denial { process, cost, told_at, sent, .. } = *denial;
+        let at = |told_at: Ms| (process, cost, told_at);
+        let same = self.told.range(at(told_at.saturating_sub(SAME))..=at(told_at + SAME));
+        let untold = self.untold.get(&(process, cost));
+        same.map(|(_, first)| first).chain(untold).fold(sent, |first, other| first.min(*other))
+    }
 }
 
 impl Denial {
@@ -86,14 +125,16 @@ impl Denial {
         let Ask::Acquire { cost, patience: 0, .. } = operation.ask else { return None };
         let (received, told) = operation.verdict().filter(|(_, told)| !told.degraded)?;
         let limit = told.limits.iter().find(|limit| limit.name == bucket.limit.name.as_str())?;
-        let wait_ns = limit.retry_after_ns + limit.retry_after_ns / 1_000_000 * 2 * MAX_DRIFT;
-        let passes_at = received + wait_ns.unsigned_abs().div_ceil(MS_NS.unsigned_abs()) + 1;
+        let ms = |ns: i64| ns.unsigned_abs().div_ceil(MS_NS.unsigned_abs());
+        let told_at = received + ms(limit.retry_after_ns);
+        let passes_at = told_at + ms(limit.retry_after_ns / 1_000_000 * 2 * MAX_DRIFT) + 1;
         (!limit.allowed).then_some(Self {
             index,
-            node: operation.node,
+            process: (operation.node, operation.process),
             cost,
             sent: operation.sent,
             received,
+            told_at,
             passes_at,
             known_since: operation.sent,
         })
@@ -196,6 +237,16 @@ mod tests {
         let [overtook, remembered, again] = [denied(20, 1, 300), denied(600, 1, 410), denied(1_100, 1, 500)];
         let operations = vec![(0, &late), (1, &overtook), (2, &remembered), (3, &again)];
         let charges = vec![Charge { by: 9, from: 400, until: 500, units: 1, comes_back: false }];
+        let bucket = Bucket { limit: scenario.limit("slow"), user: Some(0), operations, charges };
+        assert!(judge(&[bucket], &Leaders::default()).is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_for_long_is_known_since_it_was_first_told() {
+        let scenario = Scenario::new(1);
+        let [first, remembered, again] = [denied(10, 1, 10_000), denied(5_000, 1, 5_010), denied(10_070, 1, 5_000)];
+        let operations = vec![(0, &first), (1, &remembered), (2, &again)];
+        let charges = vec![Charge { by: 9, from: 2_000, until: 2_100, units: 1, comes_back: false }];
         let bucket = Bucket { limit: scenario.limit("slow"), user: Some(0), operations, charges };
         assert!(judge(&[bucket], &Leaders::default()).is_empty());
     }
