@@ -210,8 +210,11 @@ impl Newcomer<'_> {
     async fn introduce(&self) -> Result<(), StartError> {
         let id = self.hosting.environment.entropy.bits();
         let mut told = Instant::now();
+        // Of a leader that was deposed while it took this node in, this node may never hear that: then the one it knows knows.
+        let mut believes = true;
         loop {
-            let asked = timeout(INTRODUCTION, self.ask_leader(id, self.introduction())).await;
+            let leader = self.meta.leader().filter(|_| believes);
+            let asked = timeout(INTRODUCTION, self.ask_leader(leader, id, self.introduction())).await;
             let problem = match asked.unwrap_or_else(|_| Err(format!("no answer within {INTRODUCTION:?}"))) {
                 // Known there, and soon here: before that the node would take itself for removed.
                 Ok(Applied::Done | Applied::Created) if self.is_introduced() => return Ok(()),
@@ -224,6 +227,7 @@ impl Newcomer<'_> {
                 Err(_) if self.is_introduced() => return Ok(()),
                 Err(problem) => problem,
             };
+            believes = !believes;
             if let Forming::Join { contact, .. } = &self.options.forming
                 && let Some(refusal) = self.hosting.peers.refusal(*contact)
             {
@@ -237,10 +241,10 @@ impl Newcomer<'_> {
         }
     }
 
-    /// Asks the leader of group 0 for a change, which a node that joins first has to find.
-    async fn ask_leader(&self, id: u128, change: Change) -> Result<Applied, String> {
+    /// Asks the leader of group 0 for a change. A node that joins first has to find it, unless it is told who that is.
+    async fn ask_leader(&self, leader: Option<NodeId>, id: u128, change: Change) -> Result<Applied, String> {
         let peers = &self.hosting.peers;
-        let leader = match (self.meta.leader(), &self.options.forming) {
+        let leader = match (leader, &self.options.forming) {
             (Some(leader), _) => leader,
             (None, Forming::Join { contact, .. }) => {
                 let answer = peers.call::<Option<(NodeId, String)>>(*contact, &Request::Leader, ANSWER).await;

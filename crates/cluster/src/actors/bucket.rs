@@ -599,7 +599,8 @@ impl BucketState {
             return pending.answer(Outcome::Unavailable, now);
         }
         if state.limits_version() < self.due_version.max(pending.acquire.version) {
-            return self.wait_for_grant(pending, None, now);
+            let permit = pending.permit;
+            return self.wait_for_grant(pending, permit, now);
         }
         match leader.decide(state, now, &pending.ask(place.units), None) {
             Decision::Admitted(standing, receipt) => {
