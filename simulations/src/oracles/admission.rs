@@ -3,7 +3,8 @@
 //! A decision was made at an unknown instant between the request and its answer. So of a window exactly those requests were certainly
 //! decided within it that were sent in it and answered in it; others are not counted, nor is what was not answered. What was settled
 //! for less is counted for what it was settled for, from when the settlement was asked for: it may have been given back by then. What was
-//! settled for more is charged by when that was told, and counts in every window with a request that was sent later.
+//! settled for more is charged by when that was told, and counts in every window with a request that was sent later, while no leader
+//! changes.
 //!
 //! A limit whose consistency is eventual may admit more when a leader is lost: of such, times without a change of leaders are judged.
 //!
@@ -67,12 +68,14 @@ pub(super) fn judge(scenario: &Scenario, history: &History, leaders: &Leaders) -
         taken.sort_by_key(|taken| (taken.received, taken.sent));
         let limit = scenario.limit(&name);
         let excess = match limit.algorithm {
-            Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &[], &versions),
+            Algorithm::TokenBucket(_) if name == "changing" => paced(&taken, &[], &versions, leaders),
             Algorithm::TokenBucket(pace) if limit.consistency == Consistency::Eventual => {
                 let steady = steady(&taken, leaders);
-                steady.into_iter().find_map(|taken| paced(&taken, &[], &Versions::one(pace)))
+                steady.into_iter().find_map(|taken| paced(&taken, &[], &Versions::one(pace), leaders))
             }
-            Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => paced(&taken, debts, &Versions::one(pace)),
+            Algorithm::TokenBucket(pace) | Algorithm::LeakyBucket(pace) => {
+                paced(&taken, debts, &Versions::one(pace), leaders)
+            }
             Algorithm::SlidingWindow(quota) => windowed(&taken, quota.units(), quota.window_ns(), 0),
             Algorithm::FixedWindow(quota, _) => windowed(&taken, quota.units(), quota.window_ns(), 1),
             Algorithm::Concurrency { permits, ttl_ns } => permitted(&taken, permits, ttl_ns),
@@ -207,11 +210,14 @@ impl Versions {
 }
 
 /// The first window in which a paced limit admitted too much.
-fn paced(taken: &[Taken], debts: &[Debt], versions: &Versions) -> Option<Excess> {
+fn paced(taken: &[Taken], debts: &[Debt], versions: &Versions, leaders: &Leaders) -> Option<Excess> {
     windows(taken).find_map(|Window { from, until, asked, admitted }| {
         let allowed = versions.allowed(from, until);
-        // Whatever was decided last was decided after this one was asked for.
-        let charged = debts.iter().filter(|debt| debt.sent >= from && debt.received <= asked);
+        // Whatever was decided last was decided after this one was asked for. But a leader that was deposed, and does not know it, knows
+        // of no debt since.
+        let is_charged = |debt: &&Debt| debt.sent >= from && debt.received <= asked;
+        let is_known = !leaders.changed(from.saturating_sub(DEPOSED_KNOWS), until);
+        let charged = debts.iter().filter(|debt| is_known && is_charged(debt));
         let admitted = admitted + charged.map(|debt| debt.units).sum::<u64>();
         (admitted > allowed).then_some(Excess { from, until, admitted, allowed })
     })
