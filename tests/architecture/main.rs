@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tollgate-client", &["tollgate-api", "tollgate-feedback", "tollgate-transport"]),
     ("tollgate-cluster", &["tollgate-feedback", "tollgate-limiter", "tollgate-storage", "tollgate-transport"]),
     ("tollgate-api", &[]),
+    ("tollgate-feedback", &[]),
     ("tollgate-limiter", &[]),
     ("tollgate-storage", &[]),
     ("tollgate-transport", &[]),

@@ -1,0 +1,465 @@
+//! What a cluster agrees on about its alerts: what stands, who was told what, what is still to be sent.
+//!
+//! Whoever evaluates plans from what stands, not from what changed: what was lost with a predecessor is planned again, and what was
+//! written down is planned no more. An attempt to send is claimed before it is made, and its receipt written down after, so whoever
+//! comes next knows which messages may be repeats.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::evaluator::{Subject, Transition};
+use super::message::{Alerts, Content, MOST_NAMED, Message, Named, Status};
+use super::rule::NODE_DOWN;
+use super::{Change, Labels, Policy, Rule, Severity, Signal, Silence, Watch};
+
+/// How long a receiver is not told again of alerts of a rule that came to those it was told of, in milliseconds.
+const MORE_AFTER_MS: i64 = 5 * 60_000;
+
+/// After how long a receiver is told again of what still fires, in milliseconds.
+const AGAIN_AFTER_MS: i64 = 4 * 60 * 60_000;
+
+/// How many alerts that are over, and messages that could not be delivered, are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// The most messages that wait to be sent. Beyond, what is planned waits until there is room.
+const MAX_WAITING: usize = 10_000;
+
+/// The most silences.
+pub const MAX_SILENCES: usize = 1_000;
+
+/// What the cluster agrees on. Times are Unix milliseconds, as the entries say them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Ledger {
+    standing: BTreeMap<Subject, Standing>,
+    over: VecDeque<Over>,
+    /// What each receiver was told of a rule, as long as something of it fires.
+    told: BTreeMap<(String, String), Told>,
+    outbox: BTreeMap<u64, Waiting>,
+    /// The next number of a message, a silence or an episode.
+    next: u64,
+    silences: BTreeMap<u64, Silence>,
+    /// Receivers that want to be left alone, and until when.
+    paused_until_ms: BTreeMap<String, i64>,
+    undelivered: VecDeque<Undelivered>,
+    /// The last day of which a digest was written.
+    digested: Option<String>,
+    /// The latest time of an entry.
+    latest_ms: i64,
+}
+
+/// An alert that fires, or did a moment ago and is still watched.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Standing {
+    /// How it was looked at.
+    pub watch: Watch,
+    /// What was looked at.
+    pub signal: Signal,
+    /// The value that changed it last.
+    pub value: f64,
+    /// Since when it fires.
+    pub since_ms: i64,
+}
+
+/// An alert that is over.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Over {
+    /// Of what.
+    pub subject: Subject,
+    /// From when until when it fired.
+    pub from_ms: i64,
+    /// See `from_ms`.
+    pub until_ms: i64,
+}
+
+/// What a receiver was told of a rule, and when.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct Told {
+    at_ms: i64,
+    alerts: Alerts,
+}
+
+/// A message that waits to be sent.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Waiting {
+    /// What is to be sent.
+    pub message: Message,
+    /// How often it was claimed.
+    pub attempts: u32,
+    /// Whether an attempt was claimed of which no receipt is written: it may have arrived.
+    pub is_claimed: bool,
+    /// Not to be sent before.
+    pub due_ms: i64,
+}
+
+/// A message that was given up.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Undelivered {
+    /// The message.
+    pub message: Message,
+    /// When it was given up.
+    pub at_ms: i64,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A change of the ledger, as it stands in the log.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Entry {
+    /// Things fired or are over, and these messages say so.
+    Advance {
+        /// When.
+        at_ms: i64,
+        /// What changed.
+        transitions: Vec<Transition>,
+        /// What is said of it.
+        messages: Vec<Message>,
+    },
+    /// Whoever writes this is about to send the message of this number.
+    Claim(u64),
+    /// What became of an attempt.
+    Receipt {
+        /// The message's number.
+        message: u64,
+        /// When.
+        at_ms: i64,
+        /// What became of it.
+        outcome: Outcome,
+        /// What others are told of it.
+        messages: Vec<Message>,
+    },
+    /// Nobody is to be told of some alerts for a while.
+    Silence(Silence),
+    /// A silence is over, by its number.
+    EndSilence {
+        /// Its number.
+        silence: u64,
+        /// When.
+        at_ms: i64,
+    },
+    /// The digest of a day, and to whom.
+    Digest {
+        /// The day, as `2026-11-23`.
+        day: String,
+        /// The digest; none where nobody is to be told.
+        messages: Vec<Message>,
+    },
+}
+
+/// What became of an attempt to send.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Outcome {
+    /// It arrived.
+    Delivered,
+    /// It is to be tried again at this time.
+    Later {
+        /// When, in Unix milliseconds.
+        due_ms: i64,
+        /// Until when the receiver wants no messages at all; `None` if it did not say so.
+        paused_until_ms: Option<i64>,
+    },
+    /// It will never arrive.
+    GivenUp {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// What came of an entry.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Applied {
+    /// It holds.
+    Done,
+    /// A silence holds, by this number.
+    Silenced(u64),
+    /// There is no message or silence of this number any more.
+    Unknown,
+    /// There are too many silences already.
+    TooMany,
+    /// A digest of that day was written before.
+    Repeated,
+}
+
+impl Entry {
+    /// When it was written; `None` if it does not say.
+    fn at_ms(&self) -> Option<i64> {
+        match self {
+            Self::Advance { at_ms, .. } | Self::Receipt { at_ms, .. } | Self::EndSilence { at_ms, .. } => Some(*at_ms),
+            Self::Silence(silence) => Some(silence.from_ms),
+            Self::Claim(_) | Self::Digest { .. } => None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Makes a change.
+    pub fn apply(&mut self, entry: &Entry) -> Applied {
+        self.latest_ms = entry.at_ms().map_or(self.latest_ms, |at_ms| at_ms.max(self.latest_ms));
+        match entry {
+            Entry::Advance { at_ms, transitions, messages } => {
+                transitions.iter().for_each(|transition| self.change(transition, *at_ms));
+                self.write(messages);
+                Applied::Done
+            }
+            Entry::Claim(message) => self.claim(*message),
+            Entry::Receipt { message, at_ms, outcome, messages } => self.receipt(*message, *at_ms, outcome, messages),
+            Entry::Silence(silence) => self.silence(silence),
+            Entry::EndSilence { silence, at_ms } => self.end_silence(*silence, *at_ms),
+            Entry::Digest { day, .. } if self.digested.as_ref() == Some(day) => Applied::Repeated,
+            Entry::Digest { day, messages } => {
+                self.digested = Some(day.clone());
+                self.write(messages);
+                Applied::Done
+            }
+        }
+    }
+
+    /// The latest time of an entry, in Unix milliseconds: whoever writes the next says none that is earlier.
+    #[must_use]
+    pub fn latest_ms(&self) -> i64 {
+        self.latest_ms
+    }
+
+    /// What fires, and what each of it was seen to do.
+    pub fn standing(&self) -> impl Iterator<Item = (&Subject, &Standing)> {
+        self.standing.iter()
+    }
+
+    /// What is over, the latest last.
+    pub fn over(&self) -> impl DoubleEndedIterator<Item = &Over> {
+        self.over.iter()
+    }
+
+    /// What could not be delivered, the latest last.
+    pub fn undelivered(&self) -> impl DoubleEndedIterator<Item = &Undelivered> {
+        self.undelivered.iter()
+    }
+
+    /// What waits to be sent, by its number.
+    pub fn outbox(&self) -> impl Iterator<Item = (u64, &Waiting)> {
+        self.outbox.iter().map(|(number, waiting)| (*number, waiting))
+    }
+
+    /// The message of this number, if it still waits.
+    #[must_use]
+    pub fn waiting(&self, message: u64) -> Option<&Waiting> {
+        self.outbox.get(&message)
+    }
+
+    /// The silences, by their numbers.
+    pub fn silences(&self) -> impl Iterator<Item = (u64, &Silence)> {
+        self.silences.iter().map(|(number, silence)| (*number, silence))
+    }
+
+    /// The last day of which a digest was written, as `2026-11-23`.
+    #[must_use]
+    pub fn digested(&self) -> Option<&str> {
+        self.digested.as_deref()
+    }
+
+    /// Which messages can be sent now, the most urgent first: of each receiver and rule only the first, so that nobody hears of the end
+    /// of something before its beginning.
+    #[must_use]
+    pub fn due(&self, now_ms: i64) -> Vec<u64> {
+        let mut begun = BTreeSet::new();
+        let firsts = self.outbox.iter().filter(|(_, waiting)| {
+            let message = &waiting.message;
+            message.content.rule().is_none_or(|rule| begun.insert((message.receiver.as_str(), rule)))
+        });
+        let is_left_alone = |receiver: &str| self.paused_until_ms.get(receiver).is_some_and(|until| now_ms < *until);
+        let due = firsts.filter(|(_, waiting)| waiting.due_ms <= now_ms && !is_left_alone(&waiting.message.receiver));
+        let mut due: Vec<_> = due.map(|(number, waiting)| (waiting.message.content.severity(), *number)).collect();
+        due.sort_by_key(|(severity, number)| (std::cmp::Reverse(*severity), *number));
+        due.into_iter().map(|(_, number)| number).collect()
+    }
+
+    /// What is to be said of what stands, and was not said yet.
+    #[must_use]
+    pub fn plan(&self, rules: &[Rule], policy: &Policy, now_ms: i64) -> Vec<Message> {
+        let groups = self.groups(rules, policy, now_ms);
+        let over = self.told.iter().filter(|(group, _)| !groups.contains_key(*group));
+        let over = over.map(|((_, receiver), told)| (receiver, told.over()));
+        let visible = groups.iter().filter(|(_, group)| !group.visible.is_empty());
+        let news = visible.filter_map(|((rule, receiver), group)| {
+            let told = self.told.get(&(rule.clone(), receiver.clone()));
+            group.news(told, now_ms).then(|| (receiver, group.alerts(rule, told)))
+        });
+        let message = |(receiver, alerts): (&String, Alerts)| Message {
+            receiver: receiver.clone(),
+            at_ms: now_ms,
+            content: Content::Alerts(alerts),
+        };
+        over.chain(news).map(message).take(MAX_WAITING.saturating_sub(self.outbox.len())).collect()
+    }
+
+    /// Everything that fires, by its rule and by who is told of it.
+    fn groups(&self, rules: &[Rule], policy: &Policy, now_ms: i64) -> BTreeMap<(String, String), Group<'_>> {
+        let rules: BTreeMap<(&str, Signal), &Rule> =
+            rules.iter().map(|rule| ((rule.name.as_str(), rule.signal), rule)).collect();
+        let mut groups: BTreeMap<(String, String), Group<'_>> = BTreeMap::new();
+        for (subject, standing) in &self.standing {
+            let Some(rule) = rules.get(&(subject.rule.as_str(), standing.signal)) else { continue };
+            let is_visible = !self.is_silenced(subject, rule.severity, now_ms);
+            for receiver in policy.receivers_of(rule, &subject.labels).1 {
+                let group = groups.entry((rule.name.clone(), receiver)).or_default();
+                if is_visible {
+                    group.severity = group.severity.max(Some(rule.severity));
+                    group.visible.push((subject, standing));
+                }
+            }
+        }
+        groups
+    }
+
+    /// Whether nobody is told of an alert: because somebody wants that, or because its node is known to be down.
+    fn is_silenced(&self, subject: &Subject, severity: Severity, now_ms: i64) -> bool {
+        let node = subject.labels.get_key_value("node").filter(|_| subject.rule != NODE_DOWN);
+        let is_consequence = node.is_some_and(|(label, node)| {
+            let labels = Labels::from([(label.clone(), node.clone())]);
+            self.standing.contains_key(&Subject { rule: NODE_DOWN.to_owned(), labels })
+        });
+        let is_silenced = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, now_ms);
+        is_consequence || self.silences.values().any(is_silenced)
+    }
+
+    fn change(&mut self, transition: &Transition, at_ms: i64) {
+        let Transition { subject, change, signal, value, watch } = transition;
+        let before = self.standing.remove(subject);
+        let since_ms = before.map_or(at_ms, |standing| standing.since_ms);
+        match change {
+            Change::Fired | Change::Flaps => {
+                let standing = Standing { watch: watch.clone(), signal: *signal, value: *value, since_ms };
+                self.standing.insert(subject.clone(), standing);
+            }
+            Change::Resolved => {
+                remember(&mut self.over, Over { subject: subject.clone(), from_ms: since_ms, until_ms: at_ms });
+            }
+        }
+    }
+
+    /// Puts messages into the outbox, and notes who is told what by them.
+    fn write(&mut self, messages: &[Message]) {
+        for message in messages {
+            let mut message = message.clone();
+            if let Content::Alerts(alerts) = &mut message.content {
+                let group = (alerts.rule.clone(), message.receiver.clone());
+                let told = self.told.remove(&group);
+                alerts.episode = told.map_or_else(|| self.number(), |told| told.alerts.episode);
+                if alerts.status != Status::Resolved {
+                    self.told.insert(group, Told { at_ms: message.at_ms, alerts: alerts.clone() });
+                }
+            }
+            let number = self.number();
+            self.outbox.insert(number, Waiting { due_ms: message.at_ms, message, attempts: 0, is_claimed: false });
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn claim(&mut self, message: u64) -> Applied {
+        let Some(waiting) = self.outbox.get_mut(&message) else { return Applied::Unknown };
+        waiting.attempts = waiting.attempts.saturating_add(1);
+        waiting.is_claimed = true;
+        Applied::Done
+    }
+
+    fn receipt(&mut self, message: u64, at_ms: i64, outcome: &Outcome, messages: &[Message]) -> Applied {
+        let Some(waiting) = self.outbox.get_mut(&message) else { return Applied::Unknown };
+        match outcome {
+            Outcome::Delivered => drop(self.outbox.remove(&message)),
+            Outcome::Later { due_ms, paused_until_ms } => {
+                (waiting.due_ms, waiting.is_claimed) = (*due_ms, false);
+                if let Some(until_ms) = paused_until_ms {
+                    self.paused_until_ms.insert(waiting.message.receiver.clone(), *until_ms);
+                }
+            }
+            Outcome::GivenUp { reason } => {
+                let waiting = self.outbox.remove(&message);
+                let given_up =
+                    waiting.map(|Waiting { message, .. }| Undelivered { message, at_ms, reason: reason.clone() });
+                given_up.into_iter().for_each(|given_up| remember(&mut self.undelivered, given_up));
+                self.write(messages);
+            }
+        }
+        Applied::Done
+    }
+
+    fn silence(&mut self, silence: &Silence) -> Applied {
+        self.silences.retain(|_, other| other.until_ms > silence.from_ms);
+        if self.silences.len() >= MAX_SILENCES {
+            return Applied::TooMany;
+        }
+        let number = self.number();
+        self.silences.insert(number, silence.clone());
+        Applied::Silenced(number)
+    }
+
+    fn end_silence(&mut self, silence: u64, at_ms: i64) -> Applied {
+        self.silences.retain(|_, other| other.until_ms > at_ms);
+        if self.silences.remove(&silence).is_some() { Applied::Done } else { Applied::Unknown }
+    }
+}
+
+/// What fires of one rule and is told one receiver.
+#[derive(Debug, Default)]
+struct Group<'a> {
+    severity: Option<Severity>,
+    /// What is not silenced.
+    visible: Vec<(&'a Subject, &'a Standing)>,
+}
+
+impl Group<'_> {
+    fn status(&self) -> Status {
+        if self.visible.iter().all(|(_, standing)| standing.watch.flaps()) { Status::Flapping } else { Status::Firing }
+    }
+
+    /// Whether there is something to tell who was told this.
+    fn news(&self, told: Option<&Told>, now_ms: i64) -> bool {
+        let Some(told) = told else { return true };
+        let told_for_ms = now_ms.saturating_sub(told.at_ms);
+        let is_new = |(_, standing): &(&Subject, &Standing)| standing.since_ms > told.at_ms;
+        told.alerts.status != self.status()
+            || told_for_ms >= AGAIN_AFTER_MS
+            || told_for_ms >= MORE_AFTER_MS && self.visible.iter().any(is_new)
+    }
+
+    fn alerts(&self, rule: &str, told: Option<&Told>) -> Alerts {
+        let named = self.visible.iter().take(MOST_NAMED).map(|(subject, standing)| Named {
+            labels: subject.labels.clone(),
+            signal: standing.signal,
+            value: standing.value,
+            since_ms: standing.since_ms,
+        });
+        let first_ms = self.visible.iter().map(|(_, standing)| standing.since_ms).min().unwrap_or(0);
+        Alerts {
+            rule: rule.to_owned(),
+            severity: self.severity.unwrap_or(Severity::Info),
+            status: self.status(),
+            episode: 0,
+            since_ms: told.map_or(first_ms, |told| told.alerts.since_ms),
+            named: named.collect(),
+            more: self.visible.len().saturating_sub(MOST_NAMED) as u64,
+        }
+    }
+}
+
+impl Told {
+    /// The same, and that it is over.
+    fn over(&self) -> Alerts {
+        Alerts { status: Status::Resolved, ..self.alerts.clone() }
+    }
+}
+
+/// Adds one, and forgets the oldest of too many.
+fn remember<T>(all: &mut VecDeque<T>, one: T) {
+    if all.len() >= REMEMBERED {
+        all.pop_front();
+    }
+    all.push_back(one);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use super::*;
+use crate::alert::{Labels, Matcher, Signal};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// A ledger, and whoever plans.
+struct Fixture {
+    ledger: Ledger,
+    rules: Vec<Rule>,
+    policy: Policy,
+}
+
+impl Fixture {
+    /// Of rules `busy`, told Slack, and `down`, told PagerDuty, both also told the webhook.
+    fn new() -> Self {
+        let rule = |name: &str, signal, severity, receiver: &str| Rule {
+            name: name.to_owned(),
+            signal,
+            fire: 0.0,
+            clear: 0.0,
+            fires_after_ms: 0,
+            keep_firing_for_ms: 0,
+            severity,
+            receivers: vec![receiver.to_owned()],
+        };
+        let rules = vec![
+            rule("busy", Signal::Breaches, Severity::Warning, "slack"),
+            rule(NODE_DOWN, Signal::NodeDown, Severity::Critical, "pagerduty"),
+        ];
+        let receivers = ["slack", "pagerduty"].map(str::to_owned).to_vec();
+        Self { ledger: Ledger::default(), rules, policy: Policy { receivers, routes: Vec::new() } }
+    }
+
+    /// Something of a rule changes on a node; returns what is said of it.
+    fn change(&mut self, at_ms: i64, changes: &[(&str, &str, Change)]) -> String {
+        let transition = |(rule, node, change): &(&str, &str, Change)| Transition {
+            subject: Subject {
+                rule: (*rule).to_owned(),
+                labels: Labels::from([("node".to_owned(), (*node).to_owned())]),
+            },
+            change: *change,
+            signal: if *rule == "busy" { Signal::Breaches } else { Signal::NodeDown },
+            value: 1.0,
+            watch: Watch::default(),
+        };
+        let transitions: Vec<Transition> = changes.iter().map(transition).collect();
+        let mut next = self.ledger.clone();
+        next.apply(&Entry::Advance { at_ms, transitions: transitions.clone(), messages: Vec::new() });
+        let messages = next.plan(&self.rules, &self.policy, at_ms);
+        let said = messages.iter().map(said).collect::<Vec<_>>().join(", ");
+        self.ledger.apply(&Entry::Advance { at_ms, transitions, messages });
+        assert!(self.ledger.plan(&self.rules, &self.policy, at_ms).is_empty(), "what was said is said once");
+        said
+    }
+
+    fn pass(&mut self, at_ms: i64) -> String {
+        self.change(at_ms, &[])
+    }
+
+    /// What can be sent now, each as its receiver and rule.
+    fn due(&self, now_ms: i64) -> String {
+        let due = self.ledger.due(now_ms).into_iter().filter_map(|number| self.ledger.waiting(number));
+        due.map(|waiting| said(&waiting.message)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn deliver(&mut self, now_ms: i64, outcome: Outcome) {
+        let message = self.ledger.due(now_ms)[0];
+        assert_eq!(self.ledger.apply(&Entry::Claim(message)), Applied::Done);
+        assert!(self.ledger.waiting(message).is_some_and(|waiting| waiting.is_claimed));
+        let receipt = Entry::Receipt { message, at_ms: now_ms, outcome, messages: Vec::new() };
+        assert_eq!(self.ledger.apply(&receipt), Applied::Done);
+    }
+}
+
+fn said(message: &Message) -> String {
+    match &message.content {
+        Content::Alerts(alerts) => {
+            let named: Vec<&str> =
+                alerts.named.iter().flat_map(|named| named.labels.values()).map(String::as_str).collect();
+            let more = if alerts.more > 0 { format!("+{}", alerts.more) } else { String::new() };
+            format!("{} {} {:?} {}{more}", message.receiver, alerts.rule, alerts.status, named.join("/"))
+        }
+        Content::Undelivered { receiver, .. } => format!("{} not told {receiver}", message.receiver),
+        Content::Digest(digest) => format!("{} digest {}", message.receiver, digest.day),
+    }
+}
+
+use Change::{Fired, Resolved};
+
+#[test]
+fn alerts_of_a_rule_are_told_together_at_first_then_what_came_to_them_and_that_all_is_over() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.change(0, &[("busy", "1", Fired), ("busy", "2", Fired)]), "slack busy Firing 1/2");
+    assert_eq!(fixture.change(1_000, &[("busy", "3", Fired)]), "", "one message a window");
+    assert_eq!(fixture.change(2_000, &[("busy", "1", Resolved)]), "", "not all is over");
+    assert_eq!(fixture.pass(MORE_AFTER_MS - 1), "");
+    assert_eq!(fixture.pass(MORE_AFTER_MS), "slack busy Firing 2/3");
+    assert_eq!(fixture.pass(3 * MORE_AFTER_MS), "", "nothing came to them");
+    assert_eq!(fixture.change(3 * MORE_AFTER_MS, &[("busy", "2", Resolved)]), "");
+    assert_eq!(fixture.change(4 * MORE_AFTER_MS, &[("busy", "3", Resolved)]), "slack busy Resolved 2/3");
+    assert_eq!(fixture.change(4 * MORE_AFTER_MS, &[("busy", "3", Fired)]), "slack busy Firing 3");
+    let episodes: Vec<u64> = fixture
+        .ledger
+        .outbox()
+        .filter_map(|(_, waiting)| match &waiting.message.content {
+            Content::Alerts(alerts) => Some(alerts.episode),
+            Content::Undelivered { .. } | Content::Digest(_) => None,
+        })
+        .collect();
+    assert_eq!(episodes, [1, 1, 1, 5], "one number an episode");
+}
+
+#[test]
+fn what_still_fires_is_told_again_after_four_hours() {
+    let mut fixture = Fixture::new();
+    fixture.change(0, &[("busy", "1", Fired)]);
+    assert_eq!(fixture.pass(AGAIN_AFTER_MS - 1), "");
+    assert_eq!(fixture.pass(AGAIN_AFTER_MS), "slack busy Firing 1");
+    assert_eq!(fixture.pass(AGAIN_AFTER_MS + 1), "");
+}
+
+#[test]
+fn of_ten_thousand_alerts_at_once_one_message_names_ten() {
+    let mut fixture = Fixture::new();
+    let names: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
+    let changes: Vec<_> = names.iter().map(|name| ("busy", name.as_str(), Fired)).collect();
+    let named = names[..MOST_NAMED].join("/");
+    assert_eq!(fixture.change(0, &changes), format!("slack busy Firing {named}+9990"));
+}
+
+#[test]
+fn nobody_is_told_of_what_is_silenced_or_follows_from_a_node_that_is_down() {
+    let mut fixture = Fixture::new();
+    let silence = |label: &str, value: &str, until_ms| Silence {
+        matchers: vec![Matcher { label: label.to_owned(), any_of: vec![value.to_owned()] }],
+        from_ms: 0,
+        until_ms,
+        author: "eve".to_owned(),
+        comment: "known".to_owned(),
+    };
+    let applied = fixture.ledger.apply(&Entry::Silence(silence("node", "1", MINUTE_MS)));
+    assert_eq!(applied, Applied::Silenced(1));
+    assert_eq!(fixture.change(0, &[("busy", "1", Fired), ("busy", "2", Fired)]), "slack busy Firing 2");
+    assert_eq!(fixture.change(1_000, &[("busy", "2", Resolved)]), "", "one that is silenced still fires");
+    assert_eq!(fixture.pass(MINUTE_MS), "", "it is told when others would be");
+    assert_eq!(fixture.change(MINUTE_MS, &[("busy", "1", Resolved)]), "slack busy Resolved 2");
+    assert_eq!(
+        fixture.change(MINUTE_MS, &[(NODE_DOWN, "3", Fired), ("busy", "3", Fired)]),
+        "pagerduty node_down Firing 3"
+    );
+    assert_eq!(
+        fixture.change(MINUTE_MS, &[(NODE_DOWN, "3", Resolved)]),
+        "pagerduty node_down Resolved 3, slack busy Firing 3"
+    );
+    let ended = Entry::EndSilence { silence: 1, at_ms: 0 };
+    assert_eq!([fixture.ledger.apply(&ended), fixture.ledger.apply(&ended)], [Applied::Done, Applied::Unknown]);
+}
+
+#[test]
+fn the_most_urgent_is_sent_first_and_an_end_never_before_its_beginning() {
+    let mut fixture = Fixture::new();
+    fixture.change(0, &[("busy", "1", Fired)]);
+    fixture.change(1_000, &[("busy", "1", Resolved)]);
+    fixture.change(2_000, &[(NODE_DOWN, "2", Fired)]);
+    assert_eq!(fixture.due(2_000), "pagerduty node_down Firing 2, slack busy Firing 1");
+    fixture.deliver(2_000, Outcome::Delivered);
+    let later = Outcome::Later { due_ms: 5_000, paused_until_ms: None };
+    fixture.deliver(2_000, later);
+    assert_eq!(fixture.due(4_999), "", "the end waits for the beginning");
+    fixture.deliver(5_000, Outcome::Delivered);
+    assert_eq!(fixture.due(5_000), "slack busy Resolved 1");
+    fixture.deliver(5_000, Outcome::Later { due_ms: 5_000, paused_until_ms: Some(9_000) });
+    fixture.change(6_000, &[("busy", "1", Fired)]);
+    assert_eq!(fixture.due(8_999), "", "who wants to be left alone is");
+    assert_eq!(fixture.due(9_000), "slack busy Resolved 1");
+}
+
+#[test]
+fn what_is_given_up_is_remembered_and_told_others() {
+    let mut fixture = Fixture::new();
+    fixture.change(0, &[("busy", "1", Fired)]);
+    let reason = "no such hook".to_owned();
+    let content =
+        Content::Undelivered { receiver: "slack".to_owned(), rule: Some("busy".to_owned()), reason: reason.clone() };
+    let notice = Message { receiver: "pagerduty".to_owned(), at_ms: 7, content };
+    let message = fixture.ledger.due(0)[0];
+    let outcome = Outcome::GivenUp { reason };
+    let receipt = Entry::Receipt { message, at_ms: 7, outcome, messages: vec![notice] };
+    assert_eq!([fixture.ledger.apply(&receipt), fixture.ledger.apply(&receipt)], [Applied::Done, Applied::Unknown]);
+    assert_eq!(fixture.due(7), "pagerduty not told slack");
+    assert_eq!(fixture.ledger.undelivered().count(), 1);
+    assert_eq!(fixture.ledger.apply(&Entry::Claim(message)), Applied::Unknown);
+}
+
+#[test]
+fn a_digest_of_a_day_is_written_once() {
+    let mut ledger = Ledger::default();
+    let digest = Entry::Digest { day: "2026-11-23".to_owned(), messages: Vec::new() };
+    assert_eq!([ledger.apply(&digest), ledger.apply(&digest)], [Applied::Done, Applied::Repeated]);
+    assert_eq!(ledger.digested(), Some("2026-11-23"));
+}
+
+#[test]
+fn what_waits_is_bounded_and_the_rest_is_planned_when_there_is_room() {
+    let mut fixture = Fixture::new();
+    let names: Vec<String> = (0..MAX_WAITING + 5).map(|number| format!("r{number}")).collect();
+    fixture.rules = names.iter().map(|name| Rule { name: name.clone(), ..fixture.rules[0].clone() }).collect();
+    let changes: Vec<_> = names.iter().map(|name| (name.as_str(), "1", Fired)).collect();
+    let transition = |(rule, node, change): &(&str, &str, Change)| Transition {
+        subject: Subject { rule: (*rule).to_owned(), labels: Labels::from([("node".to_owned(), (*node).to_owned())]) },
+        change: *change,
+        signal: Signal::Breaches,
+        value: 1.0,
+        watch: Watch::default(),
+    };
+    let transitions = changes.iter().map(transition).collect();
+    fixture.ledger.apply(&Entry::Advance { at_ms: 0, transitions, messages: Vec::new() });
+    let messages = fixture.ledger.plan(&fixture.rules, &fixture.policy, 0);
+    fixture.ledger.apply(&Entry::Advance { at_ms: 0, transitions: Vec::new(), messages });
+    assert_eq!(fixture.ledger.outbox().count(), MAX_WAITING);
+    assert!(fixture.ledger.plan(&fixture.rules, &fixture.policy, 0).is_empty());
+    fixture.deliver(0, Outcome::Delivered);
+    assert_eq!(fixture.ledger.plan(&fixture.rules, &fixture.policy, 0).len(), 1);
+}
