@@ -17,14 +17,11 @@ use std::collections::BTreeMap;
 use tollgate_limiter::{Algorithm, Consistency};
 
 use super::Violation;
-use super::charges::Leaders;
+use super::charges::{DEPOSED_KNOWS, Leaders};
 use crate::history::{Answer, Ask, History, Operation};
 use crate::kernel::{MS_NS, Ms};
 use crate::scenario::{self, Scenario, bucket_user};
 use crate::swarm::MAX_DRIFT;
-
-/// By when a leader that was deposed knows it, or has no lease any more.
-const DEPOSED_KNOWS: Ms = 3_000;
 
 /// What a unit is counted in where parts of it count.
 const BILLIONTHS: u128 = 1_000_000_000;

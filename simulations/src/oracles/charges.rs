@@ -14,6 +14,10 @@ use crate::scenario::{FAULTS_UNTIL, Scenario, bucket_user, meets};
 const HELD: Ms = 1_500;
 const HELD_IN_CALM: Ms = 100;
 
+/// By when a leader that was deposed knows it, or has no lease any more. Until then it decides by what it was granted, and knows nothing
+/// of its successor.
+pub(super) const DEPOSED_KNOWS: Ms = 3_000;
+
 /// From when on all is well.
 const CALM: Ms = FAULTS_UNTIL + 2_000;
 

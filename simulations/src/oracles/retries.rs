@@ -1,4 +1,5 @@
-//! Who waits as long as he was told, and asks for no more than he did, passes, if nobody took anything meanwhile.
+//! Who waits as long as he was told, and asks for no more than he did, passes, if nobody took anything meanwhile and the same leader
+//! decides.
 //!
 //! A node remembers what was denied and says so again, so what a denial tells may be as old as the first one there that told the same.
 
@@ -8,7 +9,7 @@ use tollgate_cluster::NodeId;
 use tollgate_limiter::Consistency;
 
 use super::Violation;
-use super::charges::{Bucket, Charge, Leaders};
+use super::charges::{Bucket, Charge, DEPOSED_KNOWS, Leaders};
 use crate::history::{Ask, Operation};
 use crate::kernel::{MS_NS, Ms};
 use crate::scenario::LENGTH;
@@ -36,7 +37,8 @@ fn judge_bucket(bucket: &Bucket<'_>, leaders: &Leaders) -> Option<Violation> {
     let by_cost: Vec<Vec<Denial>> = (0..=MAX_COST).map(of_cost).collect();
     let unrest = Unrest::new(&bucket.charges);
     denials.iter().find_map(|again| {
-        let since = unrest.last_before(again).max(leaders.last_change(again.received));
+        let deposed_knew = leaders.last_change(again.received).map(|change| change + DEPOSED_KNOWS);
+        let since = unrest.last_before(again).max(deposed_knew);
         let is_new = |denial: &&Denial| since.is_none_or(|since| denial.known_since > since);
         let earlier = by_cost[again.cost as usize..].iter().filter_map(|denials| {
             // Of all denials since nobody took anything the first tells most: the bucket only fills.
