@@ -129,7 +129,7 @@ impl Batches {
 /// What took longer than the last bound counts as that. `None` if nothing was counted.
 #[must_use]
 pub fn quantile_ms(latencies: &Latencies, q: f64) -> Option<f64> {
-    let total: u64 = latencies.iter().sum();
+    let total = latencies.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
     let rank = total as f64 * q;
     let mut below = 0.0;
     let mut lower_us = 0;

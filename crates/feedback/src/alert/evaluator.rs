@@ -1,6 +1,6 @@
 //! All rules on everything that they look at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,8 @@ use super::{Change, Labels, Readings, Rule, Signal, Watch};
 /// The label that tells the alerts of rules of one name from each other.
 const SIGNAL_LABEL: &str = "signal";
 
-/// The most things that are watched. What comes beyond is not, and is counted.
-const MAX_WATCHED: usize = 20_000;
+/// The most things that are watched by one rule. What comes beyond is not, and is counted.
+const MAX_WATCHED: usize = 10_000;
 
 /// Which rule, and about what.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -39,95 +39,105 @@ pub struct Transition {
 /// Watches everything by its rules.
 #[derive(Debug)]
 pub struct Evaluator {
-    rules: Vec<Rule>,
-    /// Of each rule the names of which there are several: those of its label.
-    is_one_of_several: Vec<bool>,
-    watches: BTreeMap<(usize, Labels), Watch>,
+    rules: Vec<Watched>,
     /// How often something was not watched because there was too much.
     pub overlooked: u64,
 }
 
+/// A rule, and what is watched by it.
+#[derive(Debug)]
+struct Watched {
+    rule: Rule,
+    /// Whether there are rules of this name for other signals.
+    is_one_of_several: bool,
+    watches: BTreeMap<Labels, Watch>,
+}
+
 impl Evaluator {
-    /// Goes on from what stands, of which each was fired by one of these rules; what was fired by none of them is returned, and over.
+    /// Goes on from what stands, each by which signal and as it was watched; what none of these rules would say is over, and returned
+    /// as such. No two rules have the same name and signal.
     #[must_use]
-    pub fn new(rules: Vec<Rule>, standing: impl IntoIterator<Item = (Subject, Watch)>) -> (Self, Vec<Subject>) {
-        let count = |name: &str| {
-            rules.iter().filter(|rule| rule.name == name).map(|rule| rule.signal).collect::<BTreeSet<_>>().len()
+    pub fn new(
+        rules: Vec<Rule>,
+        standing: impl IntoIterator<Item = (Subject, Signal, Watch)>,
+        now_ms: i64,
+    ) -> (Self, Vec<Transition>) {
+        let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+        let watched = |rule: Rule| Watched {
+            is_one_of_several: names.iter().filter(|name| **name == rule.name).count() > 1,
+            rule,
+            watches: BTreeMap::new(),
         };
-        let is_one_of_several = rules.iter().map(|rule| count(&rule.name) > 1).collect();
-        let mut evaluator = Self { rules, is_one_of_several, watches: BTreeMap::new(), overlooked: 0 };
+        let mut evaluator = Self { rules: rules.into_iter().map(watched).collect(), overlooked: 0 };
         let mut unknown = Vec::new();
-        for (subject, watch) in standing {
-            match evaluator.rule_of(&subject) {
-                Some((index, labels)) => drop(evaluator.watches.insert((index, labels), watch)),
-                None => unknown.push(subject),
+        for (subject, signal, watch) in standing {
+            let of = evaluator.rules.iter_mut().find_map(|watched| Some((watched.said_of(&subject, signal)?, watched)));
+            match of {
+                Some((labels, watched)) => drop(watched.watches.insert(labels, watch.gone_on_with(now_ms))),
+                None => {
+                    let watch = Watch::default();
+                    unknown.push(Transition { subject, change: Change::Resolved, signal, value: 0.0, watch });
+                }
             }
         }
         (evaluator, unknown)
     }
 
-    /// The rules.
-    #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
     /// Looks at what all signals show now; returns what changed.
     pub fn evaluate(&mut self, now_ms: i64, readings: &Readings) -> Vec<Transition> {
-        (0..self.rules.len()).flat_map(|index| self.evaluate_rule(index, now_ms, readings)).collect()
+        let overlooked = &mut self.overlooked;
+        self.rules.iter_mut().flat_map(|watched| watched.evaluate(now_ms, readings, overlooked)).collect()
     }
+}
 
-    fn evaluate_rule(&mut self, index: usize, now_ms: i64, readings: &Readings) -> Vec<Transition> {
-        let Some(values) = readings.get(&self.rules[index].signal) else { return Vec::new() };
-        let watched = self.watches.range((index, Labels::new())..(index + 1, Labels::new()));
-        let gone: Vec<Labels> =
-            watched.map(|((_, labels), _)| labels).filter(|labels| !values.contains_key(*labels)).cloned().collect();
+impl Watched {
+    fn evaluate(&mut self, now_ms: i64, readings: &Readings, overlooked: &mut u64) -> Vec<Transition> {
+        let Some(values) = readings.values.get(&self.rule.signal) else { return Vec::new() };
+        let is_partial = readings.partial.contains(&self.rule.signal);
+        let gone: Vec<Labels> = self.watches.keys().filter(|labels| !values.contains_key(*labels)).cloned().collect();
         let gone = gone.iter().map(|labels| (labels, Some(0.0)));
-        let all: Vec<(&Labels, Option<f64>)> =
-            values.iter().map(|(labels, value)| (labels, *value)).chain(gone).collect();
-        all.into_iter().filter_map(|(labels, value)| self.look(index, labels, now_ms, value)).collect()
+        let all = values.iter().map(|(labels, value)| (labels, *value)).chain(gone);
+        // What is missing could only make it more.
+        let is_sure = |value: f64| !is_partial || value > self.rule.fire;
+        let sure: Vec<_> = all.map(|(labels, value)| (labels, value.filter(|value| is_sure(*value)))).collect();
+        sure.into_iter().filter_map(|(labels, value)| self.look(labels, now_ms, value, overlooked)).collect()
     }
 
-    fn look(&mut self, index: usize, labels: &Labels, now_ms: i64, value: Option<f64>) -> Option<Transition> {
-        let rule = &self.rules[index];
-        let key = (index, labels.clone());
-        let is_known = self.watches.contains_key(&key);
-        if !is_known && value.is_none_or(|value| value <= rule.fire) {
+    fn look(&mut self, labels: &Labels, now_ms: i64, value: Option<f64>, overlooked: &mut u64) -> Option<Transition> {
+        let is_known = self.watches.contains_key(labels);
+        if !is_known && value.is_none_or(|value| value <= self.rule.fire) {
             return None;
         }
         if !is_known && self.watches.len() >= MAX_WATCHED {
-            self.overlooked = self.overlooked.saturating_add(1);
+            *overlooked = overlooked.saturating_add(1);
             return None;
         }
-        let watch = self.watches.entry(key.clone()).or_default();
-        let change = watch.look(now_ms, value, rule);
-        let transition = change.map(|change| Transition {
-            subject: Subject { rule: rule.name.clone(), labels: self.labels_of(index, labels) },
-            change,
-            signal: self.rules[index].signal,
-            value: value.unwrap_or(0.0),
-            watch: self.watches[&key].clone(),
-        });
-        if self.watches[&key].is_idle() {
-            self.watches.remove(&key);
+        let watch = self.watches.entry(labels.clone()).or_default();
+        let change = watch.look(now_ms, value, &self.rule);
+        let (is_idle, watch) = (watch.is_idle(), change.map(|_| watch.clone()));
+        if is_idle {
+            self.watches.remove(labels);
         }
-        transition
+        let (change, watch) = (change?, watch?);
+        let subject = Subject { rule: self.rule.name.clone(), labels: self.labels_of(labels) };
+        Some(Transition { subject, change, signal: self.rule.signal, value: value.unwrap_or(0.0), watch })
     }
 
     /// What an alert of the rule is about.
-    fn labels_of(&self, index: usize, labels: &Labels) -> Labels {
-        let signal = self.rules[index].signal.name();
-        let own = self.is_one_of_several[index].then(|| (SIGNAL_LABEL.to_owned(), signal.to_owned()));
+    fn labels_of(&self, labels: &Labels) -> Labels {
+        let signal = self.rule.signal.name();
+        let own = self.is_one_of_several.then(|| (SIGNAL_LABEL.to_owned(), signal.to_owned()));
         labels.clone().into_iter().chain(own).collect()
     }
 
-    /// Which rule fired this, and on what.
-    fn rule_of(&self, subject: &Subject) -> Option<(usize, Labels)> {
+    /// What this rule looked at when it said this; `None` if it would not say it so.
+    fn said_of(&self, subject: &Subject, signal: Signal) -> Option<Labels> {
         let mut labels = subject.labels.clone();
-        let signal = labels.remove(SIGNAL_LABEL);
-        let mut rules = self.rules.iter().enumerate().filter(|(_, rule)| rule.name == subject.rule);
-        let (index, _) = rules.find(|(_, rule)| signal.as_ref().is_none_or(|signal| signal == rule.signal.name()))?;
-        Some((index, labels))
+        if self.is_one_of_several {
+            labels.remove(SIGNAL_LABEL);
+        }
+        let is_of_it = self.rule.name == subject.rule && self.rule.signal == signal;
+        (is_of_it && self.labels_of(&labels) == subject.labels).then_some(labels)
     }
 }
 
@@ -150,10 +160,10 @@ mod tests {
     }
 
     fn readings(values: &[(Signal, &str, Option<f64>)]) -> Readings {
-        let mut readings = Readings::new();
+        let mut readings = Readings::default();
         for (signal, node, value) in values {
             let labels = Labels::from([("node".to_owned(), (*node).to_owned())]);
-            readings.entry(*signal).or_default().insert(labels, *value);
+            readings.values.entry(*signal).or_default().insert(labels, *value);
         }
         readings
     }
@@ -173,7 +183,7 @@ mod tests {
             rule("disk", Signal::DiskFull, 90.0),
             rule("disk", Signal::DiskFailed, 0.5),
         ];
-        let (mut evaluator, unknown) = Evaluator::new(rules, []);
+        let (mut evaluator, unknown) = Evaluator::new(rules, [], 0);
         assert!(unknown.is_empty());
         let steps = [
             (vec![(Signal::NodeDown, "1", Some(0.0)), (Signal::NodeDown, "2", Some(1.0))], "down 2 Fired 1"),
@@ -200,23 +210,44 @@ mod tests {
             rule("disk", Signal::DiskFull, 90.0),
             rule("disk", Signal::DiskFailed, 0.5),
         ];
-        let (mut first, _) = Evaluator::new(rules.clone(), []);
+        let (mut first, _) = Evaluator::new(rules.clone(), [], 0);
         let firing =
             first.evaluate(0, &readings(&[(Signal::NodeDown, "2", Some(1.0)), (Signal::DiskFailed, "2", Some(1.0))]));
-        let other = Subject { rule: "of another configuration".to_owned(), labels: Labels::new() };
-        let standing = firing.into_iter().map(|transition| (transition.subject, transition.watch));
-        let (mut second, unknown) = Evaluator::new(rules, standing.chain([(other.clone(), Watch::default())]));
-        assert_eq!(unknown, [other]);
+        let standing = firing.into_iter().map(|transition| (transition.subject, transition.signal, transition.watch));
+        let subject = |rule: &str, labels: &[(&str, &str)]| Subject {
+            rule: rule.to_owned(),
+            labels: labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect(),
+        };
+        let others = [
+            (subject("of another configuration", &[]), Signal::Mode, Watch::default()),
+            (subject("disk", &[("node", "2")]), Signal::DiskFull, Watch::default()),
+            (subject("down", &[("node", "3")]), Signal::DiskFull, Watch::default()),
+        ];
+        let (mut second, unknown) = Evaluator::new(rules, standing.chain(others), 1);
+        assert_eq!(text(&unknown), "of another configuration  Resolved 0, disk 2 Resolved 0, down 3 Resolved 0");
         let quiet = readings(&[(Signal::NodeDown, "2", Some(1.0)), (Signal::DiskFailed, "2", Some(0.0))]);
         assert_eq!(text(&second.evaluate(1, &quiet)), "disk 2/disk_failed Resolved 0");
     }
 
     #[test]
     fn only_so_much_is_watched_and_the_rest_is_counted() {
-        let (mut evaluator, _) = Evaluator::new(vec![rule("down", Signal::NodeDown, 0.5)], []);
+        let (mut evaluator, _) = Evaluator::new(vec![rule("down", Signal::NodeDown, 0.5)], [], 0);
         let many: Vec<String> = (0..MAX_WATCHED + 7).map(|node| node.to_string()).collect();
         let values: Vec<_> = many.iter().map(|node| (Signal::NodeDown, node.as_str(), Some(1.0))).collect();
         assert_eq!(evaluator.evaluate(0, &readings(&values)).len(), MAX_WATCHED);
         assert_eq!(evaluator.overlooked, 7);
+    }
+
+    #[test]
+    fn what_is_only_partly_known_may_fire_and_ends_nothing() {
+        let (mut evaluator, _) = Evaluator::new(vec![rule("down", Signal::NodeDown, 0.5)], [], 0);
+        let partly = |values: &[(Signal, &str, Option<f64>)]| Readings {
+            partial: [Signal::NodeDown].into(),
+            ..readings(values)
+        };
+        let both = [(Signal::NodeDown, "1", Some(1.0)), (Signal::NodeDown, "2", Some(0.0))];
+        assert_eq!(text(&evaluator.evaluate(0, &partly(&both))), "down 1 Fired 1");
+        assert_eq!(text(&evaluator.evaluate(1, &partly(&both[1..]))), "");
+        assert_eq!(text(&evaluator.evaluate(2, &readings(&both[1..]))), "down 1 Resolved 0");
     }
 }

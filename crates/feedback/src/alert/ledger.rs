@@ -19,6 +19,9 @@ const MORE_AFTER_MS: i64 = 5 * 60_000;
 /// After how long a receiver is told again of what still fires, in milliseconds.
 const AGAIN_AFTER_MS: i64 = 4 * 60 * 60_000;
 
+/// The longest that a receiver may want to be left alone, in milliseconds.
+const LONGEST_PAUSE_MS: i64 = 24 * 60 * 60_000;
+
 /// How many alerts that are over, and messages that could not be delivered, are remembered.
 const REMEMBERED: usize = 1_000;
 
@@ -46,6 +49,8 @@ pub struct Ledger {
     digested: Option<String>,
     /// The latest time of an entry.
     latest_ms: i64,
+    /// How many advances were made.
+    advances: u64,
 }
 
 /// An alert that fires, or did a moment ago and is still watched.
@@ -86,8 +91,10 @@ pub struct Waiting {
     pub message: Message,
     /// How often it was claimed.
     pub attempts: u32,
-    /// Whether an attempt was claimed of which no receipt is written: it may have arrived.
-    pub is_claimed: bool,
+    /// Whether an attempt was claimed of which there is no receipt yet.
+    pub is_under_way: bool,
+    /// Whether an earlier attempt may have arrived: its answer was not heard, or whoever made it was lost.
+    pub may_have_arrived: bool,
     /// Not to be sent before.
     pub due_ms: i64,
 }
@@ -108,6 +115,8 @@ pub struct Undelivered {
 pub enum Entry {
     /// Things fired or are over, and these messages say so.
     Advance {
+        /// How many of these were written before; another than that is void, so none is made twice.
+        after: u64,
         /// When.
         at_ms: i64,
         /// What changed.
@@ -115,12 +124,19 @@ pub enum Entry {
         /// What is said of it.
         messages: Vec<Message>,
     },
-    /// Whoever writes this is about to send the message of this number.
-    Claim(u64),
+    /// Whoever writes this is about to send a message.
+    Claim {
+        /// Its number.
+        message: u64,
+        /// Which attempt it is, counted from 1; another than the next is void.
+        attempt: u32,
+    },
     /// What became of an attempt.
     Receipt {
         /// The message's number.
         message: u64,
+        /// Which attempt it was; what became of an earlier one than the last counts for nothing.
+        attempt: u32,
         /// When.
         at_ms: i64,
         /// What became of it.
@@ -129,7 +145,12 @@ pub enum Entry {
         messages: Vec<Message>,
     },
     /// Nobody is to be told of some alerts for a while.
-    Silence(Silence),
+    Silence {
+        /// Which, and until when.
+        silence: Silence,
+        /// When this was written.
+        at_ms: i64,
+    },
     /// A silence is over, by its number.
     EndSilence {
         /// Its number.
@@ -155,6 +176,8 @@ pub enum Outcome {
     Later {
         /// When, in Unix milliseconds.
         due_ms: i64,
+        /// Whether this attempt may have arrived all the same: its answer was not heard.
+        may_have_arrived: bool,
         /// Until when the receiver wants no messages at all; `None` if it did not say so.
         paused_until_ms: Option<i64>,
     },
@@ -172,21 +195,23 @@ pub enum Applied {
     Done,
     /// A silence holds, by this number.
     Silenced(u64),
-    /// There is no message or silence of this number any more.
+    /// There is no message or silence of this number any more, or it silences nothing.
     Unknown,
     /// There are too many silences already.
     TooMany,
-    /// A digest of that day was written before.
-    Repeated,
+    /// It was written before, or something else was: it is void.
+    Stale,
 }
 
 impl Entry {
     /// When it was written; `None` if it does not say.
     fn at_ms(&self) -> Option<i64> {
         match self {
-            Self::Advance { at_ms, .. } | Self::Receipt { at_ms, .. } | Self::EndSilence { at_ms, .. } => Some(*at_ms),
-            Self::Silence(silence) => Some(silence.from_ms),
-            Self::Claim(_) | Self::Digest { .. } => None,
+            Self::Advance { at_ms, .. }
+            | Self::Receipt { at_ms, .. }
+            | Self::Silence { at_ms, .. }
+            | Self::EndSilence { at_ms, .. } => Some(*at_ms),
+            Self::Claim { .. } | Self::Digest { .. } => None,
         }
     }
 }
@@ -196,16 +221,25 @@ impl Ledger {
     pub fn apply(&mut self, entry: &Entry) -> Applied {
         self.latest_ms = entry.at_ms().map_or(self.latest_ms, |at_ms| at_ms.max(self.latest_ms));
         match entry {
-            Entry::Advance { at_ms, transitions, messages } => {
+            Entry::Advance { after, .. } if *after != self.advances => Applied::Stale,
+            Entry::Advance { at_ms, transitions, messages, .. } => {
+                self.advances += 1;
                 transitions.iter().for_each(|transition| self.change(transition, *at_ms));
                 self.write(messages);
                 Applied::Done
             }
-            Entry::Claim(message) => self.claim(*message),
-            Entry::Receipt { message, at_ms, outcome, messages } => self.receipt(*message, *at_ms, outcome, messages),
-            Entry::Silence(silence) => self.silence(silence),
+            Entry::Claim { message, attempt } => self.claim(*message, *attempt),
+            Entry::Receipt { message, attempt, at_ms, outcome, messages } => {
+                let is_last = |waiting: &Waiting| waiting.attempts == *attempt;
+                if !self.outbox.get(message).is_some_and(is_last) {
+                    return Applied::Unknown;
+                }
+                self.receipt(*message, *at_ms, outcome, messages)
+            }
+            Entry::Silence { silence, at_ms } => self.silence(silence, *at_ms),
             Entry::EndSilence { silence, at_ms } => self.end_silence(*silence, *at_ms),
-            Entry::Digest { day, .. } if self.digested.as_ref() == Some(day) => Applied::Repeated,
+            // Days as they are written are in their order.
+            Entry::Digest { day, .. } if self.digested.as_ref() >= Some(day) => Applied::Stale,
             Entry::Digest { day, messages } => {
                 self.digested = Some(day.clone());
                 self.write(messages);
@@ -218,6 +252,12 @@ impl Ledger {
     #[must_use]
     pub fn latest_ms(&self) -> i64 {
         self.latest_ms
+    }
+
+    /// How many advances were made: the next is one after these.
+    #[must_use]
+    pub fn advances(&self) -> u64 {
+        self.advances
     }
 
     /// What fires, and what each of it was seen to do.
@@ -246,9 +286,12 @@ impl Ledger {
         self.outbox.get(&message)
     }
 
-    /// The silences, by their numbers.
-    pub fn silences(&self) -> impl Iterator<Item = (u64, &Silence)> {
-        self.silences.iter().map(|(number, silence)| (*number, silence))
+    /// The silences that last at a time, or begin later, by their numbers.
+    pub fn silences(&self, at_ms: i64) -> impl Iterator<Item = (u64, &Silence)> {
+        self.silences
+            .iter()
+            .filter(move |(_, silence)| silence.until_ms > at_ms)
+            .map(|(number, silence)| (*number, silence))
     }
 
     /// The last day of which a digest was written, as `2026-11-23`.
@@ -282,7 +325,7 @@ impl Ledger {
         let visible = groups.iter().filter(|(_, group)| !group.visible.is_empty());
         let news = visible.filter_map(|((rule, receiver), group)| {
             let told = self.told.get(&(rule.clone(), receiver.clone()));
-            group.news(told, now_ms).then(|| (receiver, group.alerts(rule, told)))
+            self.is_news(group, told, now_ms).then(|| (receiver, group.alerts(rule, told)))
         });
         let message = |(receiver, alerts): (&String, Alerts)| Message {
             receiver: receiver.clone(),
@@ -290,6 +333,18 @@ impl Ledger {
             content: Content::Alerts(alerts),
         };
         over.chain(news).map(message).take(MAX_WAITING.saturating_sub(self.outbox.len())).collect()
+    }
+
+    /// Whether there is something to tell who was told this.
+    fn is_news(&self, group: &Group<'_>, told: Option<&Told>, now_ms: i64) -> bool {
+        let Some(told) = told else { return true };
+        let told_for_ms = now_ms.saturating_sub(told.at_ms);
+        let is_new = |(subject, standing, severity): &(&Subject, &Standing, Severity)| {
+            standing.since_ms > told.at_ms || self.is_silenced(subject, *severity, told.at_ms)
+        };
+        told.alerts.status != group.status()
+            || told_for_ms >= AGAIN_AFTER_MS
+            || told_for_ms >= MORE_AFTER_MS && group.visible.iter().any(is_new)
     }
 
     /// Everything that fires, by its rule and by who is told of it.
@@ -303,23 +358,28 @@ impl Ledger {
             for receiver in policy.receivers_of(rule, &subject.labels).1 {
                 let group = groups.entry((rule.name.clone(), receiver)).or_default();
                 if is_visible {
-                    group.severity = group.severity.max(Some(rule.severity));
-                    group.visible.push((subject, standing));
+                    group.visible.push((subject, standing, rule.severity));
                 }
             }
         }
         groups
     }
 
-    /// Whether nobody is told of an alert: because somebody wants that, or because its node is known to be down.
-    fn is_silenced(&self, subject: &Subject, severity: Severity, now_ms: i64) -> bool {
+    /// Whether nobody was to be told of an alert at a time: because somebody wanted that, or because its node was known to be down.
+    fn is_silenced(&self, subject: &Subject, severity: Severity, at_ms: i64) -> bool {
         let node = subject.labels.get_key_value("node").filter(|_| subject.rule != NODE_DOWN);
         let is_consequence = node.is_some_and(|(label, node)| {
             let labels = Labels::from([(label.clone(), node.clone())]);
-            self.standing.contains_key(&Subject { rule: NODE_DOWN.to_owned(), labels })
+            self.stood(&Subject { rule: NODE_DOWN.to_owned(), labels }, at_ms)
         });
-        let is_silenced = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, now_ms);
-        is_consequence || self.silences.values().any(is_silenced)
+        let silences = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, at_ms);
+        is_consequence || self.silences.values().any(silences)
+    }
+
+    /// Whether an alert stood at a time.
+    fn stood(&self, subject: &Subject, at_ms: i64) -> bool {
+        let was_over = |over: &Over| over.subject == *subject && (over.from_ms..over.until_ms).contains(&at_ms);
+        self.standing.get(subject).is_some_and(|standing| standing.since_ms <= at_ms) || self.over.iter().any(was_over)
     }
 
     fn change(&mut self, transition: &Transition, at_ms: i64) {
@@ -350,7 +410,10 @@ impl Ledger {
                 }
             }
             let number = self.number();
-            self.outbox.insert(number, Waiting { due_ms: message.at_ms, message, attempts: 0, is_claimed: false });
+            self.outbox.insert(
+                number,
+                Waiting { due_ms: message.at_ms, message, attempts: 0, is_under_way: false, may_have_arrived: false },
+            );
         }
     }
 
@@ -359,10 +422,12 @@ impl Ledger {
         self.next
     }
 
-    fn claim(&mut self, message: u64) -> Applied {
-        let Some(waiting) = self.outbox.get_mut(&message) else { return Applied::Unknown };
-        waiting.attempts = waiting.attempts.saturating_add(1);
-        waiting.is_claimed = true;
+    fn claim(&mut self, message: u64, attempt: u32) -> Applied {
+        let is_next = |waiting: &&mut Waiting| waiting.attempts.checked_add(1) == Some(attempt);
+        let Some(waiting) = self.outbox.get_mut(&message).filter(is_next) else { return Applied::Unknown };
+        // Whoever made the last attempt was lost before he could say what became of it.
+        waiting.may_have_arrived |= waiting.is_under_way;
+        (waiting.attempts, waiting.is_under_way) = (attempt, true);
         Applied::Done
     }
 
@@ -370,10 +435,14 @@ impl Ledger {
         let Some(waiting) = self.outbox.get_mut(&message) else { return Applied::Unknown };
         match outcome {
             Outcome::Delivered => drop(self.outbox.remove(&message)),
-            Outcome::Later { due_ms, paused_until_ms } => {
-                (waiting.due_ms, waiting.is_claimed) = (*due_ms, false);
+            Outcome::Later { due_ms, may_have_arrived, paused_until_ms } => {
+                (waiting.due_ms, waiting.is_under_way) = (*due_ms, false);
+                waiting.may_have_arrived |= *may_have_arrived;
                 if let Some(until_ms) = paused_until_ms {
-                    self.paused_until_ms.insert(waiting.message.receiver.clone(), *until_ms);
+                    let until_ms = *until_ms.min(&at_ms.saturating_add(LONGEST_PAUSE_MS));
+                    let paused_until_ms =
+                        self.paused_until_ms.entry(waiting.message.receiver.clone()).or_insert(until_ms);
+                    *paused_until_ms = until_ms.max(*paused_until_ms);
                 }
             }
             Outcome::GivenUp { reason } => {
@@ -387,8 +456,12 @@ impl Ledger {
         Applied::Done
     }
 
-    fn silence(&mut self, silence: &Silence) -> Applied {
-        self.silences.retain(|_, other| other.until_ms > silence.from_ms);
+    fn silence(&mut self, silence: &Silence, at_ms: i64) -> Applied {
+        // Of one that is over it has to be known, for as long as somebody may have been told without it, what it silenced.
+        self.silences.retain(|_, other| other.until_ms > at_ms.saturating_sub(AGAIN_AFTER_MS));
+        if silence.matchers.is_empty() {
+            return Applied::Unknown;
+        }
         if self.silences.len() >= MAX_SILENCES {
             return Applied::TooMany;
         }
@@ -398,45 +471,41 @@ impl Ledger {
     }
 
     fn end_silence(&mut self, silence: u64, at_ms: i64) -> Applied {
-        self.silences.retain(|_, other| other.until_ms > at_ms);
-        if self.silences.remove(&silence).is_some() { Applied::Done } else { Applied::Unknown }
+        let Some(silence) = self.silences.get_mut(&silence).filter(|silence| silence.until_ms > at_ms) else {
+            return Applied::Unknown;
+        };
+        silence.until_ms = at_ms;
+        Applied::Done
     }
 }
 
 /// What fires of one rule and is told one receiver.
 #[derive(Debug, Default)]
 struct Group<'a> {
-    severity: Option<Severity>,
-    /// What is not silenced.
-    visible: Vec<(&'a Subject, &'a Standing)>,
+    /// What is not silenced, each with how bad it is.
+    visible: Vec<(&'a Subject, &'a Standing, Severity)>,
 }
 
 impl Group<'_> {
     fn status(&self) -> Status {
-        if self.visible.iter().all(|(_, standing)| standing.watch.flaps()) { Status::Flapping } else { Status::Firing }
-    }
-
-    /// Whether there is something to tell who was told this.
-    fn news(&self, told: Option<&Told>, now_ms: i64) -> bool {
-        let Some(told) = told else { return true };
-        let told_for_ms = now_ms.saturating_sub(told.at_ms);
-        let is_new = |(_, standing): &(&Subject, &Standing)| standing.since_ms > told.at_ms;
-        told.alerts.status != self.status()
-            || told_for_ms >= AGAIN_AFTER_MS
-            || told_for_ms >= MORE_AFTER_MS && self.visible.iter().any(is_new)
+        if self.visible.iter().all(|(_, standing, _)| standing.watch.flaps()) {
+            Status::Flapping
+        } else {
+            Status::Firing
+        }
     }
 
     fn alerts(&self, rule: &str, told: Option<&Told>) -> Alerts {
-        let named = self.visible.iter().take(MOST_NAMED).map(|(subject, standing)| Named {
+        let named = self.visible.iter().take(MOST_NAMED).map(|(subject, standing, _)| Named {
             labels: subject.labels.clone(),
             signal: standing.signal,
             value: standing.value,
             since_ms: standing.since_ms,
         });
-        let first_ms = self.visible.iter().map(|(_, standing)| standing.since_ms).min().unwrap_or(0);
+        let first_ms = self.visible.iter().map(|(_, standing, _)| standing.since_ms).min().unwrap_or(0);
         Alerts {
             rule: rule.to_owned(),
-            severity: self.severity.unwrap_or(Severity::Info),
+            severity: self.visible.iter().map(|(.., severity)| *severity).max().unwrap_or(Severity::Info),
             status: self.status(),
             episode: 0,
             since_ms: told.map_or(first_ms, |told| told.alerts.since_ms),

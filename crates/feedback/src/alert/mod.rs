@@ -27,7 +27,7 @@ pub use message::{Alerts, Content, Digest, MOST_NAMED, Message, Named, Status};
 pub use policy::{Matcher, Policy, Route, Silence};
 pub use rule::{Rule, Thresholds};
 pub use severity::Severity;
-pub use signal::{Labels, Readings, Signal};
+pub use signal::{Labels, Readings, Signal, Values};
 pub use spike::Spike;
 pub use watch::{Change, Watch};
 pub use window::Window;

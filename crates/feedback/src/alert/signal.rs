@@ -1,15 +1,24 @@
 //! What rules look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 /// What an alert is about beside its rule: a node, a shard, a limit. Empty for the whole cluster.
 pub type Labels = BTreeMap<String, String>;
 
-/// What each signal shows now, by what it is about; `None` where it cannot be told. What is absent shows 0. A signal that is absent
-/// altogether was not measured.
-pub type Readings = BTreeMap<Signal, BTreeMap<Labels, Option<f64>>>;
+/// What all signals show now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// By what each is about; `None` where it cannot be told. What is absent shows 0. A signal that is absent altogether was not
+    /// measured.
+    pub values: BTreeMap<Signal, Values>,
+    /// Signals of which a part is not known: they show at least this.
+    pub partial: BTreeSet<Signal>,
+}
+
+/// What a signal shows, by what it is about.
+pub type Values = BTreeMap<Labels, Option<f64>>;
 
 /// Something that is measured continuously, of the whole cluster unless said otherwise. Rates are over the last minute.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]

@@ -2,18 +2,19 @@
 //! distance from an exponentially weighted mean, in standard deviations.
 
 /// So many values are learned from before anything is unusual: 30 minutes of one value every ten seconds.
-const WARM_UP: u32 = 180;
+pub(crate) const WARM_UP: u32 = 180;
 
-/// How fast history is forgotten: half of it in about an hour of one value every ten seconds.
+/// How fast history is forgotten: half of it in about an hour of one value every ten seconds, so that the hours of a day are usual.
 const FORGETTING: f64 = 0.002;
 
-/// By how many standard deviations a value may be above the mean, again and again, without being unusual.
-const SLACK: f64 = 1.0;
+/// By how many standard deviations a value may be above the mean, again and again, without being unusual. Half of the usual slack of
+/// one lets a day that is busier at noon alarm.
+const SLACK: f64 = 2.0;
 
 /// The most that one value adds, so that a single one is no spike.
 const MOST: f64 = 8.0;
 
-/// The sum above which it is a spike: three values far above all history, or twenty that are two deviations above the mean.
+/// The sum above which it is a spike: four values far above all history, or twenty that are three deviations above the mean.
 pub(crate) const FIRE: f64 = 20.0;
 
 /// The sum is not greater than this, so that it is over soon after the spike is.
@@ -43,10 +44,8 @@ impl Spike {
             let excess = ((value - self.mean) / deviation - SLACK).min(MOST);
             self.sum = (self.sum + excess).clamp(0.0, CEILING);
         }
-        // What is unusual teaches ten times less, so a spike does not hide itself, and a new level is learned in the end.
-        let forgetting = if self.sum > 0.0 { FORGETTING / 10.0 } else { FORGETTING };
         // In the beginning every value counts alike.
-        let weight = forgetting.max(1.0 / f64::from(self.seen.saturating_add(1)).min(1.0 / FORGETTING));
+        let weight = FORGETTING.max(1.0 / f64::from(self.seen.saturating_add(1)));
         let distance = value - self.mean;
         self.mean += weight * distance;
         self.variance = (1.0 - weight) * (self.variance + weight * distance * distance);
@@ -62,6 +61,17 @@ mod tests {
     /// A rate that goes up and down by a tenth, as often as this.
     fn usual(values: usize) -> impl Iterator<Item = f64> {
         (0..values).map(|index| 100.0 + 10.0 * (f64::from((index % 7) as u8) - 3.0) / 3.0)
+    }
+
+    /// So many days, each with a noon and a night.
+    fn days(days: u32) -> Vec<f64> {
+        let steps = 8_640;
+        let value = |step: u32| {
+            let hour = f64::from(step) / f64::from(steps) * std::f64::consts::TAU;
+            let jitter = f64::from(step * 7_919 % 101) / 1_000.0 - 0.05;
+            100.0 * (1.0 + 0.6 * hour.sin()) * (1.0 + jitter)
+        };
+        (0..days * steps).map(value).collect()
     }
 
     /// The history of so many usual values.
@@ -89,6 +99,7 @@ mod tests {
             ("less", 200, vec![0.0; 100], false),
             ("during the warm-up", 100, vec![300.0; 79], false),
             ("slowly more", 200, (0..2_000).map(|index| 100.0 + f64::from(index) / 100.0).collect(), false),
+            ("a day that is busier at noon, and the next", 200, days(2), false),
             ("no number", 200, vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY], false),
         ];
         for (claim, learned, values, is_spike) in cases {

@@ -62,6 +62,13 @@ impl Watch {
         self.state == State::Quiet && !self.flaps && self.fired_ms.is_empty()
     }
 
+    /// As it is for whoever looks on from now: nobody knows when it changed last while nobody looked.
+    #[must_use]
+    pub(crate) fn gone_on_with(self, now_ms: i64) -> Self {
+        let changed_ms = if self.flaps { self.changed_ms.max(now_ms) } else { self.changed_ms };
+        Self { changed_ms, ..self }
+    }
+
     /// Looks at a value. `None`, a value that is missing, changes nothing.
     ///
     /// It fires when the value was above `fire` at each look for as long as `fires_after_ms`, and is over when the value was at or

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Labels, Readings, Signal, Spike};
+use super::spike::WARM_UP;
+use super::{Labels, Readings, Signal, Spike, Values};
 use crate::sample::{Batches, Requests, Sample, quantile_ms};
 
 /// Over which time rates are taken.
@@ -24,6 +25,8 @@ pub struct Window {
     spikes: BTreeMap<String, (Spike, f64)>,
     /// When the histories take their next values.
     spikes_due_ms: Option<i64>,
+    /// When it was first said which nodes there are.
+    begun_ms: Option<i64>,
 }
 
 /// What was heard of a node.
@@ -31,12 +34,23 @@ pub struct Window {
 struct Heard {
     /// When it was heard of last, or first expected.
     last_ms: i64,
+    /// Whether it was heard of at all.
+    is_known: bool,
     samples: VecDeque<(i64, Sample)>,
 }
 
 impl Heard {
     fn is_fresh(&self, now_ms: i64) -> bool {
         now_ms.saturating_sub(self.last_ms) < FRESH_MS
+    }
+
+    /// 1 if it is down, 0 if not; `None` if it was not heard of yet, and may be.
+    fn is_down(&self, now_ms: i64) -> Option<f64> {
+        match (self.is_fresh(now_ms), self.is_known) {
+            (true, true) => Some(0.0),
+            (true, false) => None,
+            (false, _) => Some(1.0),
+        }
     }
 
     /// How the node is now; `None` if that is not known.
@@ -48,16 +62,21 @@ impl Heard {
 impl Window {
     /// Says which nodes there are. Of others nothing counts.
     pub fn expect(&mut self, nodes: &BTreeSet<u64>, now_ms: i64) {
+        self.begun_ms.get_or_insert(now_ms);
         self.nodes.retain(|node, _| nodes.contains(node));
         for node in nodes {
-            self.nodes.entry(*node).or_insert_with(|| Heard { last_ms: now_ms, samples: VecDeque::new() });
+            self.nodes.entry(*node).or_insert_with(|| Heard {
+                last_ms: now_ms,
+                is_known: false,
+                samples: VecDeque::new(),
+            });
         }
     }
 
     /// Takes what a node measured. What is of a node that is not expected is left out.
     pub fn take(&mut self, node: u64, sample: Sample, now_ms: i64) {
         let Some(heard) = self.nodes.get_mut(&node) else { return };
-        heard.last_ms = now_ms;
+        (heard.last_ms, heard.is_known) = (now_ms, true);
         heard.samples.push_back((now_ms, sample));
     }
 
@@ -68,14 +87,25 @@ impl Window {
                 heard.samples.pop_front();
             }
         }
-        let mut readings = self.rates();
-        readings.extend(self.states(now_ms));
-        readings.insert(Signal::UsageSpike, self.spikes(now_ms));
-        readings
+        let rates = self.rates();
+        let is_anybody_here = self.nodes.values().any(|heard| heard.is_fresh(now_ms) && heard.is_known);
+        let is_whole = is_anybody_here && self.begun_ms.is_some_and(|begun_ms| now_ms - begun_ms >= MINUTE_MS);
+        let partial = if is_whole { BTreeSet::new() } else { rates.keys().copied().collect() };
+        let mut values = rates;
+        values.extend(self.states(now_ms));
+        if !is_anybody_here {
+            values.remove(&Signal::Leaderless);
+        }
+        let spikes = self.spikes(now_ms);
+        let learns_for_ms = i64::from(WARM_UP) * SPIKE_STEP_MS;
+        if self.begun_ms.is_some_and(|begun_ms| now_ms - begun_ms > learns_for_ms) {
+            values.insert(Signal::UsageSpike, spikes);
+        }
+        Readings { values, partial }
     }
 
     /// What is counted.
-    fn rates(&self) -> Readings {
+    fn rates(&self) -> BTreeMap<Signal, Values> {
         let (mut requests, mut batches) = (Requests::default(), Batches::default());
         let (mut trips, mut limits, mut keys) = (0_u64, BTreeMap::new(), BTreeMap::new());
         for sample in self.samples() {
@@ -83,10 +113,11 @@ impl Window {
             batches.add(&sample.batches);
             trips = trips.saturating_add(sample.circuit_trips);
             for (limit, denials) in &sample.denials {
-                *limits.entry(labels([("limit", limit)])).or_default() += *denials;
+                add(limits.entry(labels([("limit", limit)])).or_default(), *denials);
             }
             for denied in &sample.denied_keys {
-                *keys.entry(labels([("limit", &denied.limit), ("key", &denied.key)])).or_default() += denied.denials;
+                let key = labels([("limit", &denied.limit), ("key", &denied.key)]);
+                add(keys.entry(key).or_default(), denied.denials);
             }
         }
         let failed_batches = batches.partial.saturating_add(batches.failed);
@@ -103,13 +134,13 @@ impl Window {
     }
 
     /// What is so or not.
-    fn states(&self, now_ms: i64) -> Readings {
+    fn states(&self, now_ms: i64) -> BTreeMap<Signal, Values> {
         let present: Vec<&Sample> = self.nodes.values().filter_map(|heard| heard.present(now_ms)).collect();
         let greatest = |of: fn(&Sample) -> f64| match present.is_empty() {
             true => BTreeMap::from([(Labels::new(), None)]),
             false => whole(present.iter().map(|sample| of(sample)).fold(0.0, f64::max)),
         };
-        let of_each = |of: &dyn Fn(&Heard) -> Option<f64>| -> BTreeMap<Labels, Option<f64>> {
+        let of_each = |of: &dyn Fn(&Heard) -> Option<f64>| -> Values {
             self.nodes.iter().map(|(node, heard)| (labels([("node", &node.to_string())]), of(heard))).collect()
         };
         let of_present = |of: fn(&Sample) -> Option<f64>| of_each(&|heard| heard.present(now_ms).and_then(of));
@@ -124,13 +155,13 @@ impl Window {
             ),
             (Signal::DiskFailed, of_present(|sample| Some(if sample.disk.has_failed { 1.0 } else { 0.0 }))),
             (Signal::DiskFull, of_present(|sample| sample.disk.fill.map(|fill| fill * 100.0))),
-            (Signal::NodeDown, of_each(&|heard| Some(if heard.is_fresh(now_ms) { 0.0 } else { 1.0 }))),
+            (Signal::NodeDown, of_each(&|heard| heard.is_down(now_ms))),
             (Signal::Leaderless, leaderless(&present)),
         ])
     }
 
     /// How unusual the rates of the endpoints are.
-    fn spikes(&mut self, now_ms: i64) -> BTreeMap<Labels, Option<f64>> {
+    fn spikes(&mut self, now_ms: i64) -> Values {
         let due_ms = *self.spikes_due_ms.get_or_insert(now_ms + SPIKE_STEP_MS);
         if now_ms >= due_ms {
             let from_ms = now_ms - SPIKE_STEP_MS;
@@ -140,7 +171,7 @@ impl Window {
             for (_, sample) in samples.filter(|(at_ms, _)| *at_ms > from_ms) {
                 for (endpoint, requests) in &sample.endpoints {
                     if counts.len() < MAX_ENDPOINTS || counts.contains_key(endpoint) {
-                        *counts.entry(endpoint.clone()).or_default() += requests.total();
+                        add(counts.entry(endpoint.clone()).or_default(), requests.total());
                     }
                 }
             }
@@ -157,8 +188,12 @@ impl Window {
     }
 }
 
+fn add(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
+}
+
 /// Of each shard that no node knows a leader of: for how long the one that knew one last has not, in seconds.
-fn leaderless(present: &[&Sample]) -> BTreeMap<Labels, Option<f64>> {
+fn leaderless(present: &[&Sample]) -> Values {
     let shards: BTreeSet<u32> = present.iter().flat_map(|sample| sample.leaderless.keys().copied()).collect();
     let shortest = |shard: &u32| present.iter().map(|sample| sample.leaderless.get(shard).copied().unwrap_or(0)).min();
     let seconds = |shard: u32| {
@@ -173,7 +208,7 @@ fn labels<const N: usize>(labels: [(&str, &str); N]) -> Labels {
 }
 
 /// Of the whole cluster.
-fn whole(value: f64) -> BTreeMap<Labels, Option<f64>> {
+fn whole(value: f64) -> Values {
     BTreeMap::from([(Labels::new(), Some(value))])
 }
 
@@ -191,10 +226,10 @@ mod tests {
         let mut window = Window::default();
         window.expect(&samples.iter().map(|(node, _)| *node).collect(), 0);
         samples.iter().for_each(|(node, sample)| window.take(*node, sample.clone(), 1_000));
-        text(&window.read(2_000)[&signal])
+        text(&window.read(2_000).values[&signal])
     }
 
-    fn text(readings: &BTreeMap<Labels, Option<f64>>) -> String {
+    fn text(readings: &Values) -> String {
         let each = readings.iter().map(|(labels, value)| {
             let labels: Vec<&str> = labels.values().map(String::as_str).collect();
             let value = value.map_or("…".to_owned(), |value| format!("{value}"));
@@ -259,19 +294,20 @@ mod tests {
         window.take(1, sample.clone(), 0);
         window.take(3, sample, 0);
         let cases = [
-            (0, "=50", "1=0 2=0", "=1"),
-            (4_999, "=50", "1=0 2=0", "=1"),
+            (0, "=50", "1=0 2=…", "=1"),
+            (4_999, "=50", "1=0 2=…", "=1"),
             (5_000, "=50", "1=1 2=1", "=…"),
             (59_999, "=50", "1=1 2=1", "=…"),
             (60_000, "=0", "1=1 2=1", "=…"),
         ];
         for (now_ms, errors, down, mode) in cases {
             let readings = window.read(now_ms);
-            let of = |signal| text(&readings[&signal]);
+            let of = |signal| text(&readings.values[&signal]);
             let found = (of(Signal::ErrorRate), of(Signal::NodeDown), of(Signal::Mode));
+            assert!(readings.partial.contains(&Signal::ErrorRate), "nobody was heard of for a minute");
             assert_eq!(found, (errors.to_owned(), down.to_owned(), mode.to_owned()), "at {now_ms}");
         }
         window.expect(&BTreeSet::from([1]), 60_000);
-        assert_eq!(text(&window.read(60_000)[&Signal::NodeDown]), "1=1", "node 2 was removed");
+        assert_eq!(text(&window.read(60_000).values[&Signal::NodeDown]), "1=1", "node 2 was removed");
     }
 }

@@ -45,10 +45,12 @@ impl Fixture {
         };
         let transitions: Vec<Transition> = changes.iter().map(transition).collect();
         let mut next = self.ledger.clone();
-        next.apply(&Entry::Advance { at_ms, transitions: transitions.clone(), messages: Vec::new() });
+        let after = self.ledger.advances();
+        next.apply(&Entry::Advance { after, at_ms, transitions: transitions.clone(), messages: Vec::new() });
         let messages = next.plan(&self.rules, &self.policy, at_ms);
         let said = messages.iter().map(said).collect::<Vec<_>>().join(", ");
-        self.ledger.apply(&Entry::Advance { at_ms, transitions, messages });
+        let advance = Entry::Advance { after, at_ms, transitions, messages };
+        assert_eq!([self.ledger.apply(&advance), self.ledger.apply(&advance)], [Applied::Done, Applied::Stale]);
         assert!(self.ledger.plan(&self.rules, &self.policy, at_ms).is_empty(), "what was said is said once");
         said
     }
@@ -63,11 +65,18 @@ impl Fixture {
         due.map(|waiting| said(&waiting.message)).collect::<Vec<_>>().join(", ")
     }
 
+    /// Claims the next attempt, which nobody else can any more.
+    fn claim(&mut self, message: u64) -> u32 {
+        let attempt = self.ledger.waiting(message).expect("it waits").attempts + 1;
+        let claim = Entry::Claim { message, attempt };
+        assert_eq!([self.ledger.apply(&claim), self.ledger.apply(&claim)], [Applied::Done, Applied::Unknown]);
+        attempt
+    }
+
     fn deliver(&mut self, now_ms: i64, outcome: Outcome) {
         let message = self.ledger.due(now_ms)[0];
-        assert_eq!(self.ledger.apply(&Entry::Claim(message)), Applied::Done);
-        assert!(self.ledger.waiting(message).is_some_and(|waiting| waiting.is_claimed));
-        let receipt = Entry::Receipt { message, at_ms: now_ms, outcome, messages: Vec::new() };
+        let attempt = self.claim(message);
+        let receipt = Entry::Receipt { message, attempt, at_ms: now_ms, outcome, messages: Vec::new() };
         assert_eq!(self.ledger.apply(&receipt), Applied::Done);
     }
 }
@@ -138,20 +147,18 @@ fn nobody_is_told_of_what_is_silenced_or_follows_from_a_node_that_is_down() {
         author: "eve".to_owned(),
         comment: "known".to_owned(),
     };
-    let applied = fixture.ledger.apply(&Entry::Silence(silence("node", "1", MINUTE_MS)));
+    let applied = fixture.ledger.apply(&Entry::Silence { silence: silence("node", "1", MINUTE_MS), at_ms: 0 });
     assert_eq!(applied, Applied::Silenced(1));
     assert_eq!(fixture.change(0, &[("busy", "1", Fired), ("busy", "2", Fired)]), "slack busy Firing 2");
     assert_eq!(fixture.change(1_000, &[("busy", "2", Resolved)]), "", "one that is silenced still fires");
-    assert_eq!(fixture.pass(MINUTE_MS), "", "it is told when others would be");
-    assert_eq!(fixture.change(MINUTE_MS, &[("busy", "1", Resolved)]), "slack busy Resolved 2");
-    assert_eq!(
-        fixture.change(MINUTE_MS, &[(NODE_DOWN, "3", Fired), ("busy", "3", Fired)]),
-        "pagerduty node_down Firing 3"
-    );
-    assert_eq!(
-        fixture.change(MINUTE_MS, &[(NODE_DOWN, "3", Resolved)]),
-        "pagerduty node_down Resolved 3, slack busy Firing 3"
-    );
+    assert_eq!(fixture.pass(MINUTE_MS), "", "the silence is over, and it is told when others would be");
+    assert_eq!(fixture.pass(MORE_AFTER_MS), "slack busy Firing 1");
+    assert_eq!(fixture.change(MORE_AFTER_MS, &[("busy", "1", Resolved)]), "slack busy Resolved 1");
+    let [down, up] = [MORE_AFTER_MS + 1, MORE_AFTER_MS + 2];
+    let both = [(NODE_DOWN, "3", Fired), ("busy", "3", Fired)];
+    assert_eq!(fixture.change(down, &both), "pagerduty node_down Firing 3");
+    let after = fixture.change(up, &[(NODE_DOWN, "3", Resolved)]);
+    assert_eq!(after, "pagerduty node_down Resolved 3, slack busy Firing 3");
     let ended = Entry::EndSilence { silence: 1, at_ms: 0 };
     assert_eq!([fixture.ledger.apply(&ended), fixture.ledger.apply(&ended)], [Applied::Done, Applied::Unknown]);
 }
@@ -164,12 +171,12 @@ fn the_most_urgent_is_sent_first_and_an_end_never_before_its_beginning() {
     fixture.change(2_000, &[(NODE_DOWN, "2", Fired)]);
     assert_eq!(fixture.due(2_000), "pagerduty node_down Firing 2, slack busy Firing 1");
     fixture.deliver(2_000, Outcome::Delivered);
-    let later = Outcome::Later { due_ms: 5_000, paused_until_ms: None };
+    let later = Outcome::Later { due_ms: 5_000, may_have_arrived: false, paused_until_ms: None };
     fixture.deliver(2_000, later);
     assert_eq!(fixture.due(4_999), "", "the end waits for the beginning");
     fixture.deliver(5_000, Outcome::Delivered);
     assert_eq!(fixture.due(5_000), "slack busy Resolved 1");
-    fixture.deliver(5_000, Outcome::Later { due_ms: 5_000, paused_until_ms: Some(9_000) });
+    fixture.deliver(5_000, Outcome::Later { due_ms: 5_000, may_have_arrived: false, paused_until_ms: Some(9_000) });
     fixture.change(6_000, &[("busy", "1", Fired)]);
     assert_eq!(fixture.due(8_999), "", "who wants to be left alone is");
     assert_eq!(fixture.due(9_000), "slack busy Resolved 1");
@@ -185,19 +192,21 @@ fn what_is_given_up_is_remembered_and_told_others() {
     let notice = Message { receiver: "pagerduty".to_owned(), at_ms: 7, content };
     let message = fixture.ledger.due(0)[0];
     let outcome = Outcome::GivenUp { reason };
-    let receipt = Entry::Receipt { message, at_ms: 7, outcome, messages: vec![notice] };
+    let attempt = fixture.claim(message);
+    let receipt = Entry::Receipt { message, attempt, at_ms: 7, outcome, messages: vec![notice] };
     assert_eq!([fixture.ledger.apply(&receipt), fixture.ledger.apply(&receipt)], [Applied::Done, Applied::Unknown]);
     assert_eq!(fixture.due(7), "pagerduty not told slack");
     assert_eq!(fixture.ledger.undelivered().count(), 1);
-    assert_eq!(fixture.ledger.apply(&Entry::Claim(message)), Applied::Unknown);
+    assert_eq!(fixture.ledger.apply(&Entry::Claim { message, attempt: 2 }), Applied::Unknown);
 }
 
 #[test]
 fn a_digest_of_a_day_is_written_once() {
     let mut ledger = Ledger::default();
-    let digest = Entry::Digest { day: "2026-11-23".to_owned(), messages: Vec::new() };
-    assert_eq!([ledger.apply(&digest), ledger.apply(&digest)], [Applied::Done, Applied::Repeated]);
-    assert_eq!(ledger.digested(), Some("2026-11-23"));
+    let mut write = |day: &str| ledger.apply(&Entry::Digest { day: day.to_owned(), messages: Vec::new() });
+    let days = ["2026-11-23", "2026-11-23", "2026-11-22", "2026-11-24"].map(&mut write);
+    assert_eq!(days, [Applied::Done, Applied::Stale, Applied::Stale, Applied::Done]);
+    assert_eq!(ledger.digested(), Some("2026-11-24"));
 }
 
 #[test]
@@ -214,11 +223,33 @@ fn what_waits_is_bounded_and_the_rest_is_planned_when_there_is_room() {
         watch: Watch::default(),
     };
     let transitions = changes.iter().map(transition).collect();
-    fixture.ledger.apply(&Entry::Advance { at_ms: 0, transitions, messages: Vec::new() });
+    fixture.ledger.apply(&Entry::Advance { after: 0, at_ms: 0, transitions, messages: Vec::new() });
     let messages = fixture.ledger.plan(&fixture.rules, &fixture.policy, 0);
-    fixture.ledger.apply(&Entry::Advance { at_ms: 0, transitions: Vec::new(), messages });
+    fixture.ledger.apply(&Entry::Advance { after: 1, at_ms: 0, transitions: Vec::new(), messages });
     assert_eq!(fixture.ledger.outbox().count(), MAX_WAITING);
     assert!(fixture.ledger.plan(&fixture.rules, &fixture.policy, 0).is_empty());
     fixture.deliver(0, Outcome::Delivered);
     assert_eq!(fixture.ledger.plan(&fixture.rules, &fixture.policy, 0).len(), 1);
+}
+
+#[test]
+fn a_message_may_have_arrived_when_nobody_knows_what_became_of_an_attempt() {
+    let later = |may_have_arrived| Outcome::Later { due_ms: 0, may_have_arrived, paused_until_ms: None };
+    let cases = [
+        ("refused, and known to be", Some(later(false)), false),
+        ("not heard of", Some(later(true)), true),
+        ("whoever made it was lost", None, true),
+    ];
+    for (claim, outcome, expected) in cases {
+        let mut fixture = Fixture::new();
+        fixture.change(0, &[("busy", "1", Fired)]);
+        let message = fixture.ledger.due(0)[0];
+        match outcome {
+            Some(outcome) => fixture.deliver(0, outcome),
+            None => drop(fixture.claim(message)),
+        }
+        fixture.deliver(0, later(false));
+        fixture.claim(message);
+        assert_eq!(fixture.ledger.waiting(message).map(|waiting| waiting.may_have_arrived), Some(expected), "{claim}");
+    }
 }
