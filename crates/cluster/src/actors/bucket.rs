@@ -10,8 +10,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tollgate_limiter::{
-    Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, PermitId, Place, Planted,
-    Queues, Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
+    Ask, Command, Decision, Key, Leader, LeaderOptions, LimitId, Limits, OnUnavailable, Place, Planted, Queues,
+    Receipt, SettleError, Shape, ShardClock, ShardId, ShardTime, Stamp, Standing, State, Turn, Unreplicated,
 };
 
 use super::ShardGroup;
@@ -599,8 +599,7 @@ impl BucketState {
             return pending.answer(Outcome::Unavailable, now);
         }
         if state.limits_version() < self.due_version.max(pending.acquire.version) {
-            let permit = pending.permit;
-            return self.wait_for_grant(pending, permit, now);
+            return self.wait_for_grant(pending, now);
         }
         match leader.decide(state, now, &pending.ask(place.units), None) {
             Decision::Admitted(standing, receipt) => {
@@ -613,7 +612,7 @@ impl BucketState {
                 pending.answer(Outcome::Admitted(standing, Some(receipt)), now);
             }
             Decision::Refused(refusal) => pending.answer(Outcome::Refused(refusal), now),
-            Decision::Wait(permit) => self.wait_for_grant(pending, permit, now),
+            Decision::Wait(permit) => self.wait_for_grant(Pending { permit, ..pending }, now),
             Decision::Denied(standing) if pending.may_queue(state, &standing, place, now) => {
                 let Acquire { limit, key, cost: units, .. } = pending.acquire;
                 let turn = now.plus(standing.retry_after_ns).min(pending.patient_until);
@@ -631,8 +630,7 @@ impl BucketState {
         }
     }
 
-    fn wait_for_grant(&mut self, mut pending: Pending, permit: Option<PermitId>, now: ShardTime) {
-        pending.permit = permit;
+    fn wait_for_grant(&mut self, mut pending: Pending, now: ShardTime) {
         pending.grant_until.get_or_insert_with(|| now.plus(nanos(self.settings.deadline)));
         if pending.has_queued {
             let heads = self.heads.entry(pending.bucket()).or_insert(Place::HEAD);

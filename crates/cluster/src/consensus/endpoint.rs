@@ -65,7 +65,7 @@ fn heartbeat<M: Machine + Sync>(group: &Arc<Group<M>>, request: AppendEntries) -
 /// Takes what a leader says; if it is the leader, it was heard.
 async fn append<M: Machine + Sync>(group: &Group<M>, request: AppendEntries) -> HeartbeatAnswer {
     let appended = group.raft().append_entries(request).await;
-    let answer = appended.map_err(|error| RaftRefusal::Stopped(error.to_string()))?;
+    let answer = appended.map_err(stopped)?;
     if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
         group.leader_heard();
     }
@@ -87,7 +87,11 @@ fn answer<M: Machine + Sync>(group: &Arc<Group<M>>, request: RaftRequest) -> Box
 }
 
 fn encoded<T: Serialize, E: std::fmt::Display>(answer: Result<T, E>) -> Vec<u8> {
-    encode(&answer.map_err(|error| RaftRefusal::Stopped(error.to_string())))
+    encode(&answer.map_err(stopped))
+}
+
+fn stopped(error: impl std::fmt::Display) -> RaftRefusal {
+    RaftRefusal::Stopped(error.to_string())
 }
 
 /// Takes a part of a snapshot; with the last one, installs it.
@@ -97,12 +101,11 @@ async fn receive<M: Machine + Sync>(
 ) -> Result<SnapshotResponse<Raft>, RaftRefusal> {
     let vote = part.vote;
     let Some((meta, state)) = group.receiving().take(&part)? else { return Ok(SnapshotResponse::new(vote)) };
-    let stopped = |reason: String| RaftRefusal::Stopped(reason);
     let snapshot = SnapshotOf::<Raft, SnapshotData> { meta, snapshot: Bytes::from(state) };
     let installed = group.raft().install_full_snapshot(vote, snapshot).await;
-    let answer = installed.map_err(|error| stopped(error.to_string()))?;
+    let answer = installed.map_err(stopped)?;
     // Openraft installs nothing where the log has it all, and does not wait until that log is durable. The leader would count on it.
-    group.synced().await.map_err(|error| stopped(error.to_string()))?;
+    group.synced().await.map_err(stopped)?;
     Ok(answer)
 }
 

@@ -159,6 +159,15 @@ mod tests {
         }
     }
 
+    /// One rule of one signal, and one name of two.
+    fn rules() -> Vec<Rule> {
+        vec![
+            rule("down", Signal::NodeDown, 0.5),
+            rule("disk", Signal::DiskFull, 90.0),
+            rule("disk", Signal::DiskFailed, 0.5),
+        ]
+    }
+
     fn readings(values: &[(Signal, &str, Option<f64>)]) -> Readings {
         let mut readings = Readings::default();
         for (signal, node, value) in values {
@@ -178,12 +187,7 @@ mod tests {
 
     #[test]
     fn each_thing_is_watched_by_itself_and_what_is_gone_is_over() {
-        let rules = vec![
-            rule("down", Signal::NodeDown, 0.5),
-            rule("disk", Signal::DiskFull, 90.0),
-            rule("disk", Signal::DiskFailed, 0.5),
-        ];
-        let (mut evaluator, unknown) = Evaluator::new(rules, [], 0);
+        let (mut evaluator, unknown) = Evaluator::new(rules(), [], 0);
         assert!(unknown.is_empty());
         let steps = [
             (vec![(Signal::NodeDown, "1", Some(0.0)), (Signal::NodeDown, "2", Some(1.0))], "down 2 Fired 1"),
@@ -205,12 +209,7 @@ mod tests {
 
     #[test]
     fn who_evaluates_next_goes_on_from_what_stands() {
-        let rules = vec![
-            rule("down", Signal::NodeDown, 0.5),
-            rule("disk", Signal::DiskFull, 90.0),
-            rule("disk", Signal::DiskFailed, 0.5),
-        ];
-        let (mut first, _) = Evaluator::new(rules.clone(), [], 0);
+        let (mut first, _) = Evaluator::new(rules(), [], 0);
         let firing =
             first.evaluate(0, &readings(&[(Signal::NodeDown, "2", Some(1.0)), (Signal::DiskFailed, "2", Some(1.0))]));
         let standing = firing.into_iter().map(|transition| (transition.subject, transition.signal, transition.watch));
@@ -223,7 +222,7 @@ mod tests {
             (subject("disk", &[("node", "2")]), Signal::DiskFull, Watch::default()),
             (subject("down", &[("node", "3")]), Signal::DiskFull, Watch::default()),
         ];
-        let (mut second, unknown) = Evaluator::new(rules, standing.chain(others), 1);
+        let (mut second, unknown) = Evaluator::new(rules(), standing.chain(others), 1);
         assert_eq!(text(&unknown), "of another configuration  Resolved 0, disk 2 Resolved 0, down 3 Resolved 0");
         let quiet = readings(&[(Signal::NodeDown, "2", Some(1.0)), (Signal::DiskFailed, "2", Some(0.0))]);
         assert_eq!(text(&second.evaluate(1, &quiet)), "disk 2/disk_failed Resolved 0");

@@ -230,11 +230,7 @@ impl Ledger {
             }
             Entry::Claim { message, attempt } => self.claim(*message, *attempt),
             Entry::Receipt { message, attempt, at_ms, outcome, messages } => {
-                let is_last = |waiting: &Waiting| waiting.attempts == *attempt;
-                if !self.outbox.get(message).is_some_and(is_last) {
-                    return Applied::Unknown;
-                }
-                self.receipt(*message, *at_ms, outcome, messages)
+                self.receipt((*message, *attempt), *at_ms, outcome, messages)
             }
             Entry::Silence { silence, at_ms } => self.silence(silence, *at_ms),
             Entry::EndSilence { silence, at_ms } => self.end_silence(*silence, *at_ms),
@@ -378,8 +374,10 @@ impl Ledger {
 
     /// Whether an alert stood at a time.
     fn stood(&self, subject: &Subject, at_ms: i64) -> bool {
-        let was_over = |over: &Over| over.subject == *subject && (over.from_ms..over.until_ms).contains(&at_ms);
-        self.standing.get(subject).is_some_and(|standing| standing.since_ms <= at_ms) || self.over.iter().any(was_over)
+        // What was over by then is not looked at: the latest end stands last.
+        let mut over_since = self.over.iter().rev().take_while(|over| over.until_ms > at_ms);
+        self.standing.get(subject).is_some_and(|standing| standing.since_ms <= at_ms)
+            || over_since.any(|over| over.subject == *subject && over.from_ms <= at_ms)
     }
 
     fn change(&mut self, transition: &Transition, at_ms: i64) {
@@ -431,8 +429,15 @@ impl Ledger {
         Applied::Done
     }
 
-    fn receipt(&mut self, message: u64, at_ms: i64, outcome: &Outcome, messages: &[Message]) -> Applied {
-        let Some(waiting) = self.outbox.get_mut(&message) else { return Applied::Unknown };
+    fn receipt(
+        &mut self,
+        (message, attempt): (u64, u32),
+        at_ms: i64,
+        outcome: &Outcome,
+        messages: &[Message],
+    ) -> Applied {
+        let is_last = |waiting: &&mut Waiting| waiting.attempts == attempt;
+        let Some(waiting) = self.outbox.get_mut(&message).filter(is_last) else { return Applied::Unknown };
         match outcome {
             Outcome::Delivered => drop(self.outbox.remove(&message)),
             Outcome::Later { due_ms, may_have_arrived, paused_until_ms } => {

@@ -34,7 +34,13 @@ pub struct Spike {
 }
 
 impl Spike {
-    /// Takes the next value; returns how unusual the rate is: 0 as usual, above 20 a spike. 0 during the warm-up.
+    /// How unusual the rate is: 0 as usual, above 20 a spike. 0 during the warm-up.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        self.sum
+    }
+
+    /// Takes the next value; returns the [score](Self::score).
     pub fn next(&mut self, value: f64) -> f64 {
         if !value.is_finite() {
             return self.sum;

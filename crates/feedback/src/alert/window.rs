@@ -22,7 +22,7 @@ const MAX_ENDPOINTS: usize = 200;
 #[derive(Debug, Default)]
 pub struct Window {
     nodes: BTreeMap<u64, Heard>,
-    spikes: BTreeMap<String, (Spike, f64)>,
+    spikes: BTreeMap<String, Spike>,
     /// When the histories take their next values.
     spikes_due_ms: Option<i64>,
     /// When it was first said which nodes there are.
@@ -88,14 +88,11 @@ impl Window {
             }
         }
         let rates = self.rates();
-        let is_anybody_here = self.nodes.values().any(|heard| heard.is_fresh(now_ms) && heard.is_known);
+        let is_anybody_here = self.nodes.values().any(|heard| heard.present(now_ms).is_some());
         let is_whole = is_anybody_here && self.begun_ms.is_some_and(|begun_ms| now_ms - begun_ms >= MINUTE_MS);
         let partial = if is_whole { BTreeSet::new() } else { rates.keys().copied().collect() };
         let mut values = rates;
         values.extend(self.states(now_ms));
-        if !is_anybody_here {
-            values.remove(&Signal::Leaderless);
-        }
         let spikes = self.spikes(now_ms);
         let learns_for_ms = i64::from(WARM_UP) * SPIKE_STEP_MS;
         if self.begun_ms.is_some_and(|begun_ms| now_ms - begun_ms > learns_for_ms) {
@@ -145,7 +142,7 @@ impl Window {
         };
         let of_present = |of: fn(&Sample) -> Option<f64>| of_each(&|heard| heard.present(now_ms).and_then(of));
         let redis_latency = |sample: &Sample| sample.redis.map_or(0.0, |redis| redis.latency_ms);
-        BTreeMap::from([
+        let mut states = BTreeMap::from([
             (Signal::QueueFull, greatest(|sample| sample.queue * 100.0)),
             (Signal::RedisLatency, greatest(redis_latency)),
             (Signal::Mode, greatest(|sample| f64::from(sample.mode))),
@@ -156,8 +153,11 @@ impl Window {
             (Signal::DiskFailed, of_present(|sample| Some(if sample.disk.has_failed { 1.0 } else { 0.0 }))),
             (Signal::DiskFull, of_present(|sample| sample.disk.fill.map(|fill| fill * 100.0))),
             (Signal::NodeDown, of_each(&|heard| heard.is_down(now_ms))),
-            (Signal::Leaderless, leaderless(&present)),
-        ])
+        ]);
+        if !present.is_empty() {
+            states.insert(Signal::Leaderless, leaderless(&present));
+        }
+        states
     }
 
     /// How unusual the rates of the endpoints are.
@@ -176,11 +176,10 @@ impl Window {
                 }
             }
             for (endpoint, count) in counts {
-                let (spike, score) = self.spikes.entry(endpoint).or_default();
-                *score = spike.next(count as f64 * 1e3 / SPIKE_STEP_MS as f64);
+                self.spikes.entry(endpoint).or_default().next(count as f64 * 1e3 / SPIKE_STEP_MS as f64);
             }
         }
-        self.spikes.iter().map(|(endpoint, (_, score))| (labels([("endpoint", endpoint)]), Some(*score))).collect()
+        self.spikes.iter().map(|(endpoint, spike)| (labels([("endpoint", endpoint)]), Some(spike.score()))).collect()
     }
 
     fn samples(&self) -> impl Iterator<Item = &Sample> {
