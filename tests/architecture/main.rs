@@ -27,7 +27,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tollgate-storage", &[]),
     ("tollgate-transport", &[]),
     ("xtask", &[]),
-    ("tollgate-simulations", &["tollgate-cluster", "tollgate-limiter", "tollgate-storage", "tollgate-transport"]),
+    (
+        "tollgate-simulations",
+        &["tollgate-cluster", "tollgate-feedback", "tollgate-limiter", "tollgate-storage", "tollgate-transport"],
+    ),
     ("tollgate-model", &[]),
 ];
 

@@ -5,6 +5,7 @@
 //! Time, chance, disk and observers come from outside, as an [`Environment`], and the network as a [`Link`].
 
 mod actors;
+mod alerts;
 mod change;
 mod codec;
 mod consensus;
@@ -33,6 +34,7 @@ mod span;
 mod status;
 mod view;
 
+pub use alerts::{AlertOptions, Attempt, Courier, Delivery};
 pub use change::ChangeError;
 pub use consensus::{NodeId, SNAPSHOT_LOG_BYTES};
 pub use environment::{Clock, Entropy, Environment, Event, Events};

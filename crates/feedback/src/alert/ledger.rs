@@ -506,6 +506,7 @@ impl Group<'_> {
             signal: standing.signal,
             value: standing.value,
             since_ms: standing.since_ms,
+            flaps: standing.watch.flaps(),
         });
         let first_ms = self.visible.iter().map(|(_, standing, _)| standing.since_ms).min().unwrap_or(0);
         Alerts {

@@ -34,6 +34,8 @@ pub enum Content {
     },
     /// What happened in the day that is over.
     Digest(Digest),
+    /// A test: somebody wants to see whether the receiver is reached.
+    Test,
 }
 
 /// How alerts of a rule stand.
@@ -77,6 +79,8 @@ pub struct Named {
     pub value: f64,
     /// Since when it fires, in Unix milliseconds.
     pub since_ms: i64,
+    /// Whether it goes on and off.
+    pub flaps: bool,
 }
 
 /// What happened in a day.
@@ -84,10 +88,21 @@ pub struct Named {
 pub struct Digest {
     /// The day, as `2026-11-23`.
     pub day: String,
-    /// How often each rule fired in it, and those that still do.
-    pub rules: Vec<(String, u64, bool)>,
+    /// The rules of which something fired in it or still does, in the order of their names.
+    pub rules: Vec<DigestedRule>,
     /// Messages that could not be delivered in it.
     pub undelivered: u64,
+}
+
+/// What a digest says of a rule.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct DigestedRule {
+    /// The rule's name.
+    pub rule: String,
+    /// How many alerts of it fired in the day.
+    pub fired: u64,
+    /// How many fire when the digest is written.
+    pub firing: u64,
 }
 
 impl Content {
@@ -97,7 +112,7 @@ impl Content {
         match self {
             Self::Alerts(alerts) => alerts.severity,
             Self::Undelivered { .. } => Severity::Error,
-            Self::Digest(_) => Severity::Info,
+            Self::Digest(_) | Self::Test => Severity::Info,
         }
     }
 
@@ -107,7 +122,7 @@ impl Content {
         match self {
             Self::Alerts(alerts) => Some(&alerts.rule),
             Self::Undelivered { rule, .. } => rule.as_deref(),
-            Self::Digest(_) => None,
+            Self::Digest(_) | Self::Test => None,
         }
     }
 }

@@ -91,6 +91,7 @@ fn said(message: &Message) -> String {
         }
         Content::Undelivered { receiver, .. } => format!("{} not told {receiver}", message.receiver),
         Content::Digest(digest) => format!("{} digest {}", message.receiver, digest.day),
+        Content::Test => format!("{} test", message.receiver),
     }
 }
 
@@ -113,7 +114,7 @@ fn alerts_of_a_rule_are_told_together_at_first_then_what_came_to_them_and_that_a
         .outbox()
         .filter_map(|(_, waiting)| match &waiting.message.content {
             Content::Alerts(alerts) => Some(alerts.episode),
-            Content::Undelivered { .. } | Content::Digest(_) => None,
+            Content::Undelivered { .. } | Content::Digest(_) | Content::Test => None,
         })
         .collect();
     assert_eq!(episodes, [1, 1, 1, 5], "one number an episode");
