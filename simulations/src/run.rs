@@ -97,7 +97,13 @@ fn note(world: &World, node: u64, event: &Event) {
     // What happens many times a second would hide the rest.
     if !matches!(
         event,
-        Event::Deciding { .. } | Event::Proposed { .. } | Event::Committed { .. } | Event::Voting { .. }
+        Event::Deciding { .. }
+            | Event::Forwarded { .. }
+            | Event::DenialRecalled { .. }
+            | Event::Proposed { .. }
+            | Event::Committed { .. }
+            | Event::Stored { .. }
+            | Event::Voting { .. }
     ) {
         world.trace.event(world.now, format_args!("node {node}: {event:?}"));
     }

@@ -31,6 +31,7 @@ mod problem;
 mod quota_exceeded;
 mod settle;
 mod sizes;
+mod stats;
 mod tier_document;
 mod unique_map;
 
@@ -51,4 +52,8 @@ pub use problem::Problem;
 pub use quota_exceeded::QuotaExceeded;
 pub use settle::{MAX_RESERVATION_BYTES, SettleAnswer, SettleRequest};
 pub use sizes::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, validate_endpoint, validate_labels, validate_prefix};
+pub use stats::{
+    BatchStats, BreakerState, BreakerStats, KeyDenials, LatencyStats, LimitDenials, NodeMode, QueueStats, StatsAnswer,
+    StatsWindows, WindowStats,
+};
 pub use tier_document::TierDocument;

@@ -108,6 +108,11 @@ impl Call {
         Self { method: Method::DELETE, ..Self::drain_node(id) }
     }
 
+    pub(crate) fn stats(endpoint: Option<&str>) -> Self {
+        let query = endpoint.map(|endpoint| ("endpoint".to_owned(), endpoint.to_owned())).into_iter().collect();
+        Self { query, ..Self::new(Method::GET, ["v1", "stats"]) }
+    }
+
     pub(crate) fn health() -> Self {
         Self { reports_unavailable: true, ..Self::new(Method::GET, ["health"]) }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::{StatusCode, Url};
 use tollgate_api::{
     AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, BucketAnswer, ClusterAnswer,
-    Health, LimitDocument, LimitList, SettleAnswer, SettleRequest,
+    Health, LimitDocument, LimitList, SettleAnswer, SettleRequest, StatsAnswer,
 };
 
 use crate::call::Call;
@@ -164,6 +164,14 @@ impl Client {
     /// See [`Client`].
     pub async fn undrain_node(&self, id: u64) -> Result<ClusterAnswer, Error> {
         self.send(&Call::undrain_node(id)).await?.answer()
+    }
+
+    /// What the node measured lately: of all its requests, or of those to one endpoint.
+    ///
+    /// # Errors
+    /// See [`Client`]; [`Error::Refused`] with 404 for an endpoint without statistics of its own.
+    pub async fn stats(&self, endpoint: Option<&str>) -> Result<StatsAnswer, Error> {
+        self.send(&Call::stats(endpoint)).await?.answer()
     }
 
     /// How the node is, also when it cannot serve.

@@ -21,7 +21,7 @@ use tollgate_api::{AddNodeRequest, SettleRequest};
 
 pub use arguments::{
     AcquireArguments, BucketArguments, BucketsCommand, ClusterArguments, ClusterCommand, Connection, Label,
-    LimitsArguments, LimitsCommand, PeekArguments, SettleArguments, Subject,
+    LimitsArguments, LimitsCommand, PeekArguments, SettleArguments, StatsArguments, Subject,
 };
 pub use failure::Failure;
 pub use outcome::{Outcome, Verdict};
@@ -54,6 +54,9 @@ pub enum Command {
     /// Show the nodes and shards of the cluster, or change the nodes
     #[command(after_help = arguments::CLUSTER_EXAMPLES)]
     Cluster(ClusterArguments),
+    /// Show what the node measured lately
+    #[command(after_help = arguments::STATS_EXAMPLES)]
+    Stats(StatsArguments),
     /// Show how the node and its parts are
     #[command(after_help = arguments::HEALTH_EXAMPLES)]
     Health,
@@ -109,6 +112,7 @@ impl Command {
             Self::Buckets(BucketsCommand::Get(bucket)) => Call::bucket(&bucket.to_query()?),
             Self::Buckets(BucketsCommand::Reset(bucket)) => Call::reset_bucket(&bucket.to_query()?),
             Self::Cluster(arguments) => arguments.to_call(),
+            Self::Stats(arguments) => Call::stats(arguments.endpoint.as_deref()),
             Self::Health => Call::health(),
         })
     }

@@ -76,6 +76,16 @@ pub enum Event {
         /// The shard.
         shard: ShardId,
     },
+    /// A request is sent to the node that leads its shard.
+    Forwarded {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A request was denied without asking the node that leads its shard, because what that said last still holds.
+    DenialRecalled {
+        /// The shard.
+        shard: ShardId,
+    },
     /// An actor failed and is started anew from committed state.
     ActorRestarted {
         /// The shard.
@@ -99,6 +109,13 @@ pub enum Event {
         term: u64,
         /// Whom it is for.
         candidate: NodeId,
+    },
+    /// Entries of a group's log are durable here.
+    Stored {
+        /// The group.
+        group: u32,
+        /// From when they were given to the storage to here, in nanoseconds.
+        took_ns: i64,
     },
     /// A group's snapshot is saved.
     SnapshotSaved {

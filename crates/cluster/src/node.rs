@@ -309,6 +309,11 @@ impl Node {
         self.router.settle(&reservation, actual).await
     }
 
+    /// Its number.
+    pub fn number(&self) -> NodeId {
+        self.me
+    }
+
     /// The limits that hold.
     pub fn limits(&self) -> Arc<Limits> {
         self.router.limits()
@@ -538,8 +543,8 @@ impl Node {
             duty: member.duty,
         };
         let nodes = view.nodes.iter().map(status).collect();
-        let leader = self.meta.leader();
-        ClusterStatus { nodes, shards, leader, has_lease: self.has_lease(), ready: self.is_ready() }
+        let (leader, term) = (self.meta.leader(), self.meta.term());
+        ClusterStatus { nodes, shards, leader, term, has_lease: self.has_lease(), ready: self.is_ready() }
     }
 
     fn one_shard(&self, id: ShardId) -> ShardStatus {

@@ -73,6 +73,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A verdict by which nothing is taken.
+    pub fn new(allowed: bool, limits: Vec<LimitVerdict>) -> Self {
+        Self { allowed, degraded: false, limits, cost: 0, parts: Vec::new() }
+    }
+
     /// Whether a permit was given, which is to be returned by settling.
     pub fn holds_permit(&self) -> bool {
         self.limits.iter().any(|limit| limit.limit.algorithm.is_of_permits()) && !self.parts.is_empty()
@@ -441,6 +446,7 @@ impl Router {
         let mono_ns = if may_be_known { self.args.environment.clock.mono_ns() } else { 0 };
         let may_be_known = may_be_known && self.args.lease.is_valid(mono_ns);
         if may_be_known && let Some(standing) = self.args.denials.recall(matched.id, matched.key, cost, mono_ns) {
+            self.args.environment.events.on(Event::DenialRecalled { shard: self.shard(matched.key) });
             return Ok(Answer { outcome: Outcome::Denied(standing), degraded: false, at: ShardTime::MIN });
         }
         let epoch = self.args.denials.epoch();
@@ -638,6 +644,7 @@ impl Router {
             Some(Place::Here(inbox)) => Asked { answer: inbox.ask(work)?.await.ok(), of: None },
             Some(Place::There(node, outbox)) => {
                 let answer = outbox.ask(shard, work, patience + self.args.deadline)?;
+                self.args.environment.events.on(Event::Forwarded { shard });
                 let answer = if patience.is_zero() {
                     answer.await.ok()
                 } else {

@@ -14,6 +14,8 @@ pub struct ClusterStatus {
     pub shards: Vec<ShardStatus>,
     /// Who leads group 0, which holds the limits and the nodes; `None` while nobody is known to.
     pub leader: Option<NodeId>,
+    /// The Raft term of group 0.
+    pub term: u64,
     /// Whether the node that is asked knows that its limits are the latest.
     pub has_lease: bool,
     /// Whether the node that is asked answers by the cluster's limits.

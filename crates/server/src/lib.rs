@@ -8,7 +8,7 @@ mod peering;
 mod replay;
 mod rules;
 mod serve;
-mod telemetry;
+pub mod telemetry;
 
 pub use peering::PeeringError;
 pub use replay::{ReplayArgs, ReplayError, run as replay};

@@ -16,13 +16,10 @@ use crate::config::{Config, ConfigError, Flags};
 use crate::environment::{OsEntropy, SystemClock};
 use crate::http::{self, App, Listener};
 use crate::peering::{self, Peering, PeeringError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{MetricsActor, Telemetry};
 
 /// How long requests that are under way may take after a SIGTERM. With the handover, the node is gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(4);
-
-/// How often histograms are moved to where they take no memory.
-const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Runs a node.
 #[derive(Args, Debug, Default)]
@@ -70,9 +67,6 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The metrics could not be set up.
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(String),
     /// A part of the node failed that cannot be started anew by itself.
     #[error("a part of the node has failed, as the lines above say: it ends as by a crash, and is to be started again")]
     Failed,
@@ -92,8 +86,7 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let listener = bind(&config).await?;
     let address = listener.address()?;
     let mut signals = Signals::new()?;
-    let telemetry = Telemetry::new(config.metrics.legacy_names).map_err(|error| ServeError::Metrics(error.to_string()));
-    let telemetry = Arc::new(telemetry?);
+    let telemetry = Arc::new(Telemetry::new(config.metrics.legacy_names));
     let storage = open_storage(&config)?;
     let environment = Environment {
         clock: Arc::new(SystemClock::new()),
@@ -105,7 +98,8 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(listener.serve(routers, wait_for(stopped), DRAIN));
     let Some(node) = start_node(&config, environment, address, &mut signals).await? else { return Ok(()) };
-    telemetry.know_tiers(&node.limits());
+    telemetry.know(&node.limits());
+    MetricsActor::spawn(Arc::clone(&telemetry), &node, config.data.clone());
     let app = Arc::new(App { node, telemetry });
     drop(router.send_replace(http::router(Arc::clone(&app))));
     greet(address);
@@ -256,7 +250,6 @@ impl Signals {
 
 /// Looks after the node until a signal stops it, or it has left its cluster, or fails.
 async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) -> Result<(), ServeError> {
-    let mut upkeep = tokio::time::interval(UPKEEP);
     let left = app.node.left();
     tokio::pin!(left);
     loop {
@@ -269,10 +262,6 @@ async fn run_until_told(app: &App, signals: &mut Signals, mut config: Config) ->
             () = &mut left => {
                 tracing::warn!("this node was removed from its cluster, and its data is of no more use");
                 return Ok(());
-            }
-            _ = upkeep.tick() => {
-                app.telemetry.know_tiers(&app.node.limits());
-                app.telemetry.upkeep();
             }
         }
     }
@@ -295,7 +284,7 @@ async fn reload(app: &App, old: Config) -> Config {
         tracing::error!(%error, "the limits were not applied; the old ones stay");
         return old;
     }
-    app.telemetry.know_tiers(&app.node.limits());
+    app.telemetry.know(&app.node.limits());
     tracing::info!(limits = app.node.limits().len(), "the configuration is read again");
     new
 }

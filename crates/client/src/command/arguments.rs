@@ -61,6 +61,14 @@ Examples:
 
 Exit code: 0 ready or done, 1 the node that was asked is not ready, 2 error";
 
+pub(super) const STATS_EXAMPLES: &str = "\
+Examples:
+  tollgate stats
+  tollgate stats search
+  tollgate stats --json | jq '.windows.\"1m\".latency_ms.p99'
+
+Exit code: 0 shown, 2 error";
+
 pub(super) const HEALTH_EXAMPLES: &str = "\
 Examples:
   tollgate health
@@ -250,6 +258,13 @@ impl BucketArguments {
             labels: self.subject.labels()?,
         })
     }
+}
+
+/// Arguments of `stats`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct StatsArguments {
+    /// An endpoint that limits name, or `other` for all that none names; left out, all requests of the node
+    pub endpoint: Option<String>,
 }
 
 /// Arguments of `cluster`.

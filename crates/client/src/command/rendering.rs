@@ -1,11 +1,13 @@
 //! From a reply to text for people.
 
+mod stats;
+
 use std::collections::BTreeMap;
 
 use reqwest::StatusCode;
 use tollgate_api::{
     AcquireAnswer, Algorithm, BucketAnswer, ClusterAnswer, Consistency, Health, HealthStatus, LimitAnswer,
-    LimitDocument, LimitList, NodeAnswer, NodeDuty, OnUnavailable, SettleAnswer, ShardAnswer,
+    LimitDocument, LimitList, NodeAnswer, NodeDuty, OnUnavailable, SettleAnswer, ShardAnswer, StatsAnswer,
 };
 
 use super::{
@@ -31,6 +33,7 @@ pub(super) fn render(command: &Command, reply: &Reply, is_terminal: bool) -> Out
             done(reply, &format!("the bucket of {} is reset", bucket.limit))
         }
         Command::Cluster(arguments) => cluster(arguments, reply, is_terminal),
+        Command::Stats(_) => stats(reply, is_terminal),
         Command::Health => health(reply, is_terminal),
     };
     match rendered {
@@ -224,6 +227,11 @@ fn shard_row(shard: &ShardAnswer) -> [String; 4] {
         or_nothing(replicas.join(" ")),
         shard.term.to_string(),
     ]
+}
+
+fn stats(reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {
+    let answer: StatsAnswer = reply.answer()?;
+    Ok((stats::render(&answer, is_terminal), Verdict::Yes))
 }
 
 fn health(reply: &Reply, is_terminal: bool) -> Result<Rendered, Error> {

@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
+use tokio::time::Instant;
 use tollgate_limiter::{ClockReading, Planted, Seen};
 use tollgate_storage::{Completion, GroupId, LogBatch, MetadataKey, Storage, StorageError};
 
 use super::{Entry, LogId, Raft, Vote};
 use crate::codec::{decode, encode};
 use crate::environment::{Clock, Environment, Event, Events};
+use crate::span::nanos;
 
 /// The latest entries are kept decoded up to so many bytes, because each is read again as soon as it commits.
 const CACHE_BYTES: usize = 256 << 10;
@@ -304,6 +306,7 @@ impl RaftLogStorage<Raft> for LogStore {
         let written = self.storage.write(batch);
         let synced = if Planted::LogNotSynced.is_made() { Completion::ready(Ok(())) } else { self.storage.sync() };
         let log = self.clone();
+        let began = Instant::now();
         tokio::spawn(async move {
             let result = match written.await {
                 Ok(()) if Planted::AcknowledgedBeforeSync.is_made() => Ok(()),
@@ -312,6 +315,7 @@ impl RaftLogStorage<Raft> for LogStore {
             };
             if result.is_ok() {
                 log.note_durable(last);
+                log.events.on(Event::Stored { group: log.group.0, took_ns: nanos(began.elapsed()) });
             }
             callback.io_completed(result.map_err(|error: StorageError| io::Error::other(error)));
         });

@@ -18,6 +18,7 @@ use tollgate_cluster::{Request, Verdict};
 use super::App;
 use super::body::Json;
 use super::respond::{ProblemResponse, acquire_problem, answer, millis, verdict_response};
+use crate::telemetry::Decided;
 
 /// Decides a request that was parsed.
 pub(super) async fn decide(app: &App, request: &AcquireRequest) -> Result<Verdict, Problem> {
@@ -32,12 +33,12 @@ pub(super) async fn decide(app: &App, request: &AcquireRequest) -> Result<Verdic
     };
     match app.node.acquire(&asked).await {
         Ok(verdict) => {
-            let tier = request.labels.get("tier").map(String::as_str);
-            app.telemetry.decided(&verdict, request.cost, tier, started.elapsed().as_secs_f64());
+            let AcquireRequest { endpoint, labels, cost, .. } = request;
+            app.telemetry.decided(&verdict, &Decided { endpoint, labels, cost: *cost, took: started.elapsed() });
             Ok(verdict)
         }
         Err(error) => {
-            app.telemetry.refused(&error);
+            app.telemetry.refused(&request.endpoint, &error);
             Err(acquire_problem(&error))
         }
     }

@@ -84,7 +84,7 @@ pub(super) async fn put(
     let limit = limit_from_document(&document).map_err(Problem::from)?;
     let document = document_from_limit(&limit);
     let created = app.node.put_limit(limit).await.map_err(|error| change_problem(&error))?;
-    app.telemetry.know_tiers(&app.node.limits());
+    app.telemetry.know(&app.node.limits());
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, axum::Json(document)).into_response())
 }

@@ -10,6 +10,7 @@ mod observe;
 mod place;
 mod respond;
 mod settle;
+mod stats;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(cluster::add))
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::drain, cluster::undrain))
+        .routes(routes!(stats::get))
         .routes(routes!(observe::health))
         .routes(routes!(observe::ready))
         .routes(routes!(observe::metrics))

@@ -104,6 +104,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         shards_led: app.node.shard_status().iter().filter(|shard| shard.leads).count(),
         store_healthy: app.node.storage_health().is_healthy(),
     };
+    app.telemetry.know(&app.node.limits());
     let text = app.telemetry.render(&figures);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

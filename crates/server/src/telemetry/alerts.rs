@@ -1,0 +1,100 @@
+//! The metrics of alerts and of the messages about them.
+
+use metrics::{Counter, Gauge};
+use tollgate_feedback::alert::Severity;
+
+use super::maker::Maker;
+use crate::metric_names as names;
+
+/// Kinds of receivers of messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReceiverKind {
+    /// A channel of Slack.
+    Slack,
+    /// A service of PagerDuty.
+    PagerDuty,
+    /// Mail.
+    Email,
+    /// Whatever takes our own JSON.
+    Webhook,
+    /// An Alertmanager of Prometheus.
+    Alertmanager,
+}
+
+/// What became of an attempt to deliver a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MessageOutcome {
+    /// It arrived.
+    Delivered,
+    /// It is to be tried again.
+    Later,
+    /// It is not.
+    GivenUp,
+}
+
+impl ReceiverKind {
+    const ALL: [Self; 5] = [Self::Slack, Self::PagerDuty, Self::Email, Self::Webhook, Self::Alertmanager];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::PagerDuty => "pagerduty",
+            Self::Email => "email",
+            Self::Webhook => "webhook",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+impl MessageOutcome {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Later, Self::GivenUp];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Later => "later",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
+
+/// The metrics of alerts.
+pub(super) struct AlertMetrics {
+    firing: [Gauge; SEVERITIES.len()],
+    messages: [[Counter; MessageOutcome::ALL.len()]; ReceiverKind::ALL.len()],
+    waiting: Gauge,
+    overlooked: Counter,
+}
+
+impl AlertMetrics {
+    pub(super) fn new(maker: &Maker) -> Self {
+        let message = |receiver: ReceiverKind, outcome: MessageOutcome| {
+            maker.counter_of(&names::ALERT_MESSAGES, &[("receiver", receiver.label()), ("outcome", outcome.label())])
+        };
+        let firing = |severity: Severity| maker.gauge_of(&names::ALERTS_FIRING, &[("severity", severity.name())]);
+        Self {
+            firing: SEVERITIES.map(firing),
+            messages: ReceiverKind::ALL.map(|receiver| MessageOutcome::ALL.map(|outcome| message(receiver, outcome))),
+            waiting: maker.gauge(&names::ALERT_MESSAGES_WAITING),
+            overlooked: maker.counter(&names::ALERTS_OVERLOOKED),
+        }
+    }
+
+    pub(super) fn firing(&self, severity: Severity, alerts: usize) {
+        self.firing[severity as usize].set(alerts as f64);
+    }
+
+    pub(super) fn message(&self, receiver: ReceiverKind, outcome: MessageOutcome) {
+        self.messages[receiver as usize][outcome as usize].increment(1);
+    }
+
+    pub(super) fn waiting(&self, messages: usize) {
+        self.waiting.set(messages as f64);
+    }
+
+    pub(super) fn overlooked(&self, alerts: u64) {
+        self.overlooked.increment(alerts);
+    }
+}

@@ -1,0 +1,143 @@
+//! Takes a sample a second, and tells it to whoever wants it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tollgate_cluster::{ClusterStatus, Node};
+use tollgate_feedback::sample::{Disk, Requests, Sample};
+use tollgate_limiter::ShardId;
+use tollgate_storage::StorageHealth;
+
+use super::Telemetry;
+use super::request_counts::Totals;
+
+/// How often a sample is taken.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Takes samples for as long as the node is there. Decisions do not know of it: it reads what they count.
+pub(crate) struct MetricsActor {
+    telemetry: Arc<Telemetry>,
+    node: Weak<Node>,
+    data: PathBuf,
+    started: Instant,
+    sampler: Sampler,
+}
+
+/// What a sample is made from: how things stand now.
+struct Now {
+    status: ClusterStatus,
+    disk: Disk,
+    at: Instant,
+}
+
+/// What has to be remembered from one sample to the next.
+#[derive(Default)]
+struct Sampler {
+    endpoints: BTreeMap<String, Totals>,
+    batches: tollgate_feedback::sample::Batches,
+    breaker_trips: u64,
+    /// Since when shards have had no leader.
+    leaderless: BTreeMap<ShardId, Instant>,
+}
+
+impl MetricsActor {
+    /// Starts it; `data` is where the node's data is, whose disk is watched.
+    pub(crate) fn spawn(telemetry: Arc<Telemetry>, node: &Arc<Node>, data: PathBuf) {
+        let sampler = Sampler::default();
+        let actor = Self { telemetry, node: Arc::downgrade(node), data, started: Instant::now(), sampler };
+        tokio::spawn(actor.run());
+    }
+
+    async fn run(mut self) {
+        let mut seconds = interval(PERIOD);
+        // A machine that was asleep has nothing to say of that time.
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        seconds.tick().await;
+        loop {
+            seconds.tick().await;
+            let Some(node) = self.node.upgrade() else { return };
+            self.sample(&node);
+        }
+    }
+
+    fn sample(&mut self, node: &Node) {
+        self.telemetry.know(&node.limits());
+        let now = Now { status: node.cluster_status(), disk: disk(node, &self.data), at: Instant::now() };
+        self.telemetry.cluster.show(node.number(), &now.status);
+        self.telemetry.cluster.show_disk(&now.disk);
+        let sample = self.sampler.sample(&self.telemetry, &now);
+        self.telemetry.tell(whole_seconds(now.at - self.started), sample);
+    }
+}
+
+/// In seconds, to the nearest one: samples are taken a little after each.
+fn whole_seconds(span: Duration) -> u64 {
+    (span + Duration::from_millis(500)).as_secs()
+}
+
+fn disk(node: &Node, data: &Path) -> Disk {
+    Disk { has_failed: matches!(node.storage_health(), StorageHealth::Failed { .. }), fill: fill(data) }
+}
+
+/// How full a disk is, as `df` says it: what only the superuser may write counts as used.
+fn fill(data: &Path) -> Option<f64> {
+    let disk = rustix::fs::statvfs(data).ok()?;
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+    let usable = used.saturating_add(disk.f_bavail);
+    (usable > 0).then(|| used as f64 / usable as f64)
+}
+
+impl Sampler {
+    fn sample(&mut self, telemetry: &Telemetry, now: &Now) -> Sample {
+        let endpoints = self.endpoints(telemetry);
+        let requests = endpoints.values().fold(Requests::default(), |mut sum, requests| {
+            sum.add(requests);
+            sum
+        });
+        let denied = telemetry.denials.take();
+        let parts = telemetry.parts.status();
+        let trips = parts.breaker_trips.saturating_sub(std::mem::replace(&mut self.breaker_trips, parts.breaker_trips));
+        Sample {
+            requests,
+            endpoints,
+            denials: denied.limits,
+            denied_keys: denied.keys,
+            batches: self.batches(parts.batches),
+            queue: parts.queue.utilization(),
+            circuit_trips: trips,
+            redis: parts.redis,
+            disk: now.disk,
+            leaderless: self.leaderless(now),
+            mode: parts.mode.number(),
+        }
+    }
+
+    fn endpoints(&mut self, telemetry: &Telemetry) -> BTreeMap<String, Requests> {
+        let series = telemetry.series.load();
+        let mut counted = |(name, totals): (&str, Totals)| {
+            let before = self.endpoints.insert(name.to_owned(), totals).unwrap_or_default();
+            (name.to_owned(), totals.since(&before))
+        };
+        series.endpoints().map(|(name, endpoint)| counted((name, endpoint.counts.totals()))).collect()
+    }
+
+    fn batches(&mut self, now: tollgate_feedback::sample::Batches) -> tollgate_feedback::sample::Batches {
+        let before = std::mem::replace(&mut self.batches, now);
+        tollgate_feedback::sample::Batches {
+            successful: now.successful.saturating_sub(before.successful),
+            partial: now.partial.saturating_sub(before.partial),
+            failed: now.failed.saturating_sub(before.failed),
+        }
+    }
+
+    fn leaderless(&mut self, now: &Now) -> BTreeMap<ShardId, u64> {
+        let shards = now.status.shards.iter().filter(|shard| shard.leader.is_none());
+        let since = |shard: ShardId| (shard, self.leaderless.get(&shard).copied().unwrap_or(now.at));
+        self.leaderless = shards.map(|shard| since(shard.id)).collect();
+        let for_ms = |since: &Instant| u64::try_from((now.at - *since).as_millis()).unwrap_or(u64::MAX);
+        self.leaderless.iter().map(|(shard, since)| (*shard, for_ms(since))).collect()
+    }
+}
