@@ -45,6 +45,8 @@ async fn limits_and_buckets_can_be_managed() {
     assert_eq!(run(&node, &["limits", "delete", "mine"]).0, Some(0));
     assert_eq!(node.get("/v1/limits/mine").await.status, 404);
     assert_eq!(run(&node, &["health"]).0, Some(0));
+    assert_eq!(run(&node, &["stats"]).0, Some(0));
+    assert_eq!(run(&node, &["stats", "nowhere"]).0, Some(2));
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ async fn health_readiness_and_the_document_are_there_from_the_start() {
         "/v1/limits/{name}",
         "/v1/reserve",
         "/v1/settle",
+        "/v1/stats",
     ];
     assert_eq!(paths, expected);
 }

@@ -13,5 +13,6 @@ mod crashes;
 mod data_directory;
 mod disks;
 mod first_minutes;
+mod metrics;
 mod reload;
 mod reservations;

@@ -8,8 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tollgate_api::{
-    AcquireAnswer, AcquireManyAnswer, AcquireResult, BucketAnswer, ClusterAnswer, ComponentHealth, FieldError, Health,
-    HealthStatus, LimitAnswer, NodeAnswer, NodeDuty, Problem, QuotaExceeded, SettleAnswer, ShardAnswer,
+    AcquireAnswer, AcquireManyAnswer, AcquireResult, BatchStats, BreakerState, BreakerStats, BucketAnswer,
+    ClusterAnswer, ComponentHealth, FieldError, Health, HealthStatus, KeyDenials, LatencyStats, LimitAnswer,
+    LimitDenials, NodeAnswer, NodeDuty, NodeMode, Problem, QueueStats, QuotaExceeded, SettleAnswer, ShardAnswer,
+    StatsAnswer, StatsWindows, WindowStats,
 };
 
 /// Expects `answer` to be written as `expected`, and to be read back from it unchanged.
@@ -264,4 +266,48 @@ proptest! {
         let json = serde_json::to_string(&QuotaExceeded::from(answer.clone())).expect("JSON");
         prop_assert_eq!(serde_json::from_str::<QuotaExceeded>(&json).expect("JSON").answer, answer);
     }
+}
+
+#[test]
+fn statistics_say_what_is_not_known() {
+    let window = |seconds: u64, batches: Option<BatchStats>| WindowStats {
+        seconds,
+        requests: 8,
+        allowed: 5,
+        denied: 1,
+        failed: 2,
+        degraded: 1,
+        requests_per_second: 0.5,
+        error_rate: 0.25,
+        latency_ms: LatencyStats { p50: Some(0.25), p95: None, p99: None },
+        batches,
+    };
+    let written = |seconds: u64, batches: Value| {
+        json!({"seconds":seconds,"requests":8,"allowed":5,"denied":1,"failed":2,"degraded":1,
+            "requests_per_second":0.5,"error_rate":0.25,"latency_ms":{"p50":0.25,"p95":null,"p99":null},
+            "batches":batches})
+    };
+    let batches = BatchStats { successful: 3, partial: 2, failed: 1 };
+    check(
+        &StatsAnswer {
+            endpoint: None,
+            node: 1,
+            windows: StatsWindows {
+                one_minute: window(16, Some(batches)),
+                fifteen_minutes: window(17, None),
+                one_day: window(18, None),
+            },
+            queue: QueueStats { length: 1, limit: 4, utilization: 0.25 },
+            breaker: BreakerStats { state: BreakerState::HalfOpen, trips: 2 },
+            mode: NodeMode::Normal,
+            limits: vec![LimitDenials { name: "pro".to_owned(), denials: 7 }],
+            denied_keys: vec![KeyDenials { limit: "pro".to_owned(), key: "42".to_owned(), denials: 6 }],
+        },
+        json!({"endpoint":null,"node":1,
+            "windows":{"1m":written(16, json!({"successful":3,"partial":2,"failed":1})),
+                "15m":written(17, Value::Null),"24h":written(18, Value::Null)},
+            "queue":{"length":1,"limit":4,"utilization":0.25},"breaker":{"state":"half_open","trips":2},
+            "mode":"normal","limits":[{"name":"pro","denials":7}],
+            "denied_keys":[{"limit":"pro","key":"42","denials":6}]}),
+    );
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_api::{
     AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, ClusterAnswer, Health,
-    LimitDocument, LimitList, NodeAnswer, Problem, SettleRequest, ShardAnswer, TierDocument,
+    LimitDocument, LimitList, NodeAnswer, Problem, SettleRequest, ShardAnswer, StatsAnswer, TierDocument,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -72,6 +72,7 @@ fn null_is_stated_only_where_it_is_said() {
     for (found, null) in [
         (schema::<NodeAnswer>(), ("http", json!(["string", "null"]))),
         (schema::<ShardAnswer>(), ("leader", json!(["integer", "null"]))),
+        (schema::<StatsAnswer>(), ("endpoint", json!(["string", "null"]))),
     ] {
         let (name, kind) = null;
         assert_eq!(found["properties"][name]["type"], kind);
@@ -97,6 +98,7 @@ fn every_reference_is_declared() {
         names_and_references::<LimitList>(),
         names_and_references::<Health>(),
         names_and_references::<ClusterAnswer>(),
+        names_and_references::<StatsAnswer>(),
     ] {
         assert!(!references.is_empty());
         assert!(references.iter().all(|name| names.contains(name)), "{references:?} in {names:?}");

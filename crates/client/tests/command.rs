@@ -420,3 +420,46 @@ async fn a_terminal_gets_a_rule_under_the_header() {
     let text = execute(&parsed.command, &parsed.connection, true).await.text;
     assert!(text.contains('═') && text.contains("search"), "{text}");
 }
+
+fn stats(endpoint: Option<&str>, denied: bool) -> Value {
+    let window = |requests: u64, p99: Option<f64>| {
+        json!({"seconds":60,"requests":requests,"allowed":requests - 3,"denied":2,"failed":1,"degraded":0,
+            "requests_per_second":1.25,"error_rate":0.1,"latency_ms":{"p50":0.025,"p95":0.5,"p99":p99},
+            "batches":null})
+    };
+    let (limits, keys) = if denied {
+        (json!([{"name":"pro","denials":2}]), json!([{"limit":"pro","key":"42","denials":2}]))
+    } else {
+        (json!([]), json!([]))
+    };
+    json!({"endpoint":endpoint,"node":1,
+        "windows":{"1m":window(10, None),"15m":window(100, Some(2.0)),"24h":window(1000, Some(2.0))},
+        "queue":{"length":3,"limit":1000,"utilization":0.003},"breaker":{"state":"half_open","trips":4},
+        "mode":"reduced","limits":limits,"denied_keys":keys})
+}
+
+#[tokio::test]
+async fn statistics_are_a_table_of_windows_and_of_who_was_denied() {
+    let windows = "\
+WINDOW  REQUESTS  PER SECOND  ALLOWED  DENIED  FAILED  DEGRADED  P50      P95      P99
+1m      10        1.2         7        2       1       0         0.025ms  0.500ms  -
+15m     100       1.2         97       2       1       0         0.025ms  0.500ms  2.000ms
+24h     1000      1.2         997      2       1       0         0.025ms  0.500ms  2.000ms
+";
+    let denied = "\nLIMIT  DENIALS\npro    2\n\nLIMIT  KEY  DENIALS\npro    42   2\n";
+    let rest = "mode reduced, queue 3/1000, breaker half open";
+    for (line, request, endpoint, text) in [
+        ("tollgate stats", "GET /v1/stats", None, format!("node 1, {rest}\n\n{windows}{denied}")),
+        (
+            "tollgate stats reports/daily",
+            "GET /v1/stats?endpoint=reports%2Fdaily",
+            Some("reports/daily"),
+            format!("node 1, endpoint reports/daily, {rest}\n\n{windows}"),
+        ),
+    ] {
+        let reply = answer(200, &stats(endpoint, endpoint.is_none()));
+        check(line, request, reply, &text, Verdict::Yes).await;
+    }
+    let problem = json!({"title":"Not Found","status":404,"detail":"those with statistics are: search, other"});
+    fails("tollgate stats nothing", answer(404, &problem), "search, other").await;
+}

