@@ -5,6 +5,7 @@ mod environment;
 mod http;
 mod metric_names;
 mod peering;
+mod receivers;
 mod replay;
 mod rules;
 mod serve;

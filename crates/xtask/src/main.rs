@@ -94,6 +94,7 @@ fn fix() -> Result<()> {
 /// The tests that start the real binary need it built; the dependency arrows are a test like any other.
 fn test() -> Result<()> {
     prepare::machine()?;
+    prepare::mail_server()?;
     run(cargo(["build", "--locked", "-p", "tollgate"]))?;
     let apart = SIMULATIONS.iter().flat_map(|package| ["--exclude", package]);
     run(cargo(["test", "--workspace", "--locked"]).args(apart))?;

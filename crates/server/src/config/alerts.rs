@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tollgate_api::{FieldError, LabelPatterns};
+use tollgate_feedback::alert::{Rule, Severity, Signal};
 
 use super::checks::in_range;
+use super::deserializer::nearest;
 use super::node::within;
 use super::{Receivers, duration};
+use crate::receivers::check_summary;
+
+/// Above this, response times are not told apart: the histogram that they are counted in ends there.
+const LONGEST_RESPONSE_MS: f64 = 1_000.0;
 
 /// `alerts`: when to raise an alarm, and whom to tell.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -20,7 +26,7 @@ pub struct Alerts {
     pub queue_full_threshold: f64,
     /// Circuits that open, per minute; at least 1.
     pub circuit_trips_threshold: u64,
-    /// The 99th percentile of the response time, in milliseconds; at least 1.
+    /// The 99th percentile of the response time, in milliseconds; from 1 to 1000.
     pub response_time_threshold: u64,
     /// Failed batches, in percent.
     pub batch_failure_threshold: f64,
@@ -40,9 +46,11 @@ pub struct Alerts {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default, expecting = "a map of the settings of a rule")]
 pub struct AlertRule {
+    /// What a rule of its own looks at, by a signal's name; `None` for a built-in rule, which has its own.
+    pub metric: Option<String>,
     /// Fires above this value.
     pub fire: Option<f64>,
-    /// Clears below this value, which is at most `fire`.
+    /// Clears at or below this value, which is at most `fire`.
     pub clear: Option<f64>,
     /// For how long the value must be above before it fires; at most 1 day.
     #[serde(rename = "for", deserialize_with = "duration::deserialize_some")]
@@ -54,20 +62,8 @@ pub struct AlertRule {
     pub severity: Option<Severity>,
     /// Who is told.
     pub receivers: Option<Vec<String>>,
-}
-
-/// How bad an alert is, in the words of PagerDuty's events.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Somebody must act now.
-    Critical,
-    /// Something fails.
-    Error,
-    /// Something may fail soon.
-    Warning,
-    /// Good to know.
-    Info,
+    /// A template of the line that says what happened, in the notation of Jinja; `None` for the built-in line.
+    pub template: Option<String>,
 }
 
 /// Who is told of the alerts that match.
@@ -103,7 +99,7 @@ impl Alerts {
         self.check_thresholds()?;
         self.receivers.check().map_err(|error| within("receivers", error))?;
         for (name, rule) in &self.rules {
-            self.check_rule(rule).map_err(|error| within(&format!("rules.{name}"), error))?;
+            self.check_rule(name, rule).map_err(|error| within(&format!("rules.{name}"), error))?;
         }
         for (index, route) in self.routes.iter().enumerate() {
             self.check_receivers("to", &route.to).map_err(|error| within(&format!("routes[{index}]"), error))?;
@@ -127,10 +123,10 @@ impl Alerts {
         ] {
             in_range(field, &count, &(1..=1_000_000_000))?;
         }
-        Ok(())
+        check_measurable("response_time_threshold", Signal::ResponseTime, self.thresholds().response_time)
     }
 
-    fn check_rule(&self, rule: &AlertRule) -> Result<(), FieldError> {
+    fn check_rule(&self, name: &str, rule: &AlertRule) -> Result<(), FieldError> {
         const DAY: Duration = Duration::from_secs(86_400);
         for (field, value) in [("fire", rule.fire), ("clear", rule.clear)] {
             in_range(field, &value.unwrap_or(0.0), &(0.0..=1e12))?;
@@ -138,12 +134,13 @@ impl Alerts {
         for (field, value) in [("for", rule.fires_after), ("keep_firing_for", rule.keep_firing_for)] {
             in_range(field, &value.unwrap_or_default(), &(Duration::ZERO..=DAY))?;
         }
-        if let (Some(fire), Some(clear)) = (rule.fire, rule.clear)
-            && clear > fire
-        {
-            return Err(FieldError::new("clear", "must be at most `fire`"));
-        }
-        rule.receivers.as_ref().map_or(Ok(()), |receivers| self.check_receivers("receivers", receivers))
+        let mut built_in = Rule::built_in(&self.thresholds());
+        built_in.retain(|built_in| built_in.name == name);
+        check_clear(rule, &built_in)?;
+        rule.receivers.as_ref().map_or(Ok(()), |receivers| self.check_receivers("receivers", receivers))?;
+        check_metric(rule, &built_in)?;
+        let template = rule.template.as_deref().map_or(Ok(()), check_summary);
+        template.map_err(|problem| FieldError::new("template", problem))
     }
 
     fn check_receivers(&self, field: &str, names: &[String]) -> Result<(), FieldError> {
@@ -158,4 +155,61 @@ impl Alerts {
             None => Ok(()),
         }
     }
+}
+
+/// Expects a rule to clear at or below every value at which it fires, be that its own or a built-in one.
+fn check_clear(rule: &AlertRule, built_in: &[Rule]) -> Result<(), FieldError> {
+    let Some(clear) = rule.clear else { return Ok(()) };
+    match rule.fire {
+        Some(fire) if clear > fire => Err(FieldError::new("clear", "must be at most `fire`")),
+        Some(_) => Ok(()),
+        None => built_in.iter().find(|built_in| clear > built_in.fire).map_or(Ok(()), |built_in| {
+            Err(FieldError::new("clear", format!("must be at most `fire`, which is {} by default", built_in.fire)))
+        }),
+    }
+}
+
+/// Expects a rule of its own to say what it looks at and when it fires, and a built-in one to look at what it always does.
+fn check_metric(rule: &AlertRule, built_in: &[Rule]) -> Result<(), FieldError> {
+    let signals = match &rule.metric {
+        Some(_) if !built_in.is_empty() => {
+            return Err(FieldError::new("metric", "is given to a built-in rule: give the rule another name"));
+        }
+        Some(metric) => vec![signal_named(metric)?],
+        None if built_in.is_empty() => {
+            return Err(FieldError::new(
+                "metric",
+                "is missing: no built-in rule has this name, so say what to look at",
+            ));
+        }
+        None => built_in.iter().map(|built_in| built_in.signal).collect(),
+    };
+    match rule.fire {
+        Some(fire) => signals.into_iter().try_for_each(|signal| check_measurable("fire", signal, fire)),
+        None if built_in.is_empty() => {
+            Err(FieldError::new("fire", "is missing: no built-in rule has this name, so say when it fires"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The signal of a name, or an error that says which was probably meant, or which there are.
+fn signal_named(metric: &str) -> Result<Signal, FieldError> {
+    let names = Signal::ALL.map(Signal::name);
+    Signal::named(metric).ok_or_else(|| {
+        let problem = match nearest(metric, &names) {
+            Some(name) => format!("is not a metric: did you mean `{name}`?"),
+            None => format!("is not a metric, of which there are {}", names.join(", ")),
+        };
+        FieldError::new("metric", problem)
+    })
+}
+
+/// Expects that a signal can show more than `fire`.
+fn check_measurable(field: &str, signal: Signal, fire: f64) -> Result<(), FieldError> {
+    if signal == Signal::ResponseTime && fire > LONGEST_RESPONSE_MS {
+        let problem = "must be at most 1000: response times above 1 s are not told apart, so it would never fire";
+        return Err(FieldError::new(field, problem));
+    }
+    Ok(())
 }

@@ -89,8 +89,8 @@ fn in_plain_words(expected: &str) -> &str {
     }
 }
 
-/// The known key that was probably meant: at most a third of its letters are wrong.
-fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known name that was probably meant: at most a third of its letters are wrong.
+pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |key: &str| strsim::osa_distance(written, key);
     let closest = known.iter().copied().min_by_key(|key| distance(key))?;
     (distance(closest) <= closest.len().div_ceil(3)).then_some(closest)

@@ -13,6 +13,7 @@
 //! any value may be a secret in the wrong place.
 
 mod address;
+mod alert_options;
 mod alerts;
 mod checks;
 mod circuit_breaker;
@@ -40,7 +41,7 @@ use std::path::PathBuf;
 use tollgate_limiter::Limit;
 
 pub use address::Address;
-pub use alerts::{AlertRoute, AlertRule, Alerts, Severity};
+pub use alerts::{AlertRoute, AlertRule, Alerts};
 pub use circuit_breaker::CircuitBreaker;
 pub use cluster::Cluster;
 pub use error::{ConfigError, Place};

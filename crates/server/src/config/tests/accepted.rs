@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tollgate_feedback::alert::Severity;
 use tollgate_limiter::Algorithm;
 
 use super::load_yaml;
-use crate::config::{Config, Flags, Severity};
+use crate::config::{Config, Flags};
 
 /// The example of the documentation, with every key that there is.
 const EVERYTHING: &str = r#"
@@ -49,7 +50,8 @@ alerts:
     webhook: {url: "https://example.org/hook", secret: "s"}
     alertmanager: {url: "http://alertmanager:9093"}
   rules:
-    error_rate: {fire: 7.5, clear: 5, for: 1m, keep_firing_for: 30, severity: critical, receivers: [slack, email]}
+    error_rate: {fire: 7.5, clear: 5, for: 1m, keep_firing_for: 30, severity: critical, receivers: [slack, email], template: "{{ rule }}: {{ value }}"}
+    slow_redis: {metric: redis_latency, fire: 500}
   routes: [{match: {severity: critical}, to: [pagerduty]}]
 "#;
 
@@ -81,6 +83,7 @@ fn the_documented_example_is_read_whole() {
     );
     assert_eq!((rule.fire, rule.severity), (Some(7.5), Some(Severity::Critical)));
     assert_eq!(config.alerts.routes[0].to, ["pagerduty"]);
+    assert_eq!(config.alerts.templates()["error_rate"], "{{ rule }}: {{ value }}");
     let digest_at = config.alerts.receivers.email.and_then(|email| email.digest_at);
     assert_eq!(digest_at, Some(jiff::civil::time(8, 0, 0, 0)));
 }
@@ -153,4 +156,53 @@ fn a_node_listens_where_it_is_told_or_where_the_others_expect_it() {
     ] {
         assert_eq!(load(&format!("cluster: {yaml}")).cluster.listens_at().as_str(), expected, "{yaml}");
     }
+}
+
+#[test]
+fn a_rule_is_the_built_in_one_with_what_differs_and_others_come_beside_them() {
+    let receivers = "receivers: {slack: {url: 'https://a/b'}, webhook: {url: 'https://a/c'}}";
+    let shown = |rules: &str, name: &str| {
+        let config = load(&format!("alerts: {{breaches_threshold: 7, {receivers}, rules: {{{rules}}}}}"));
+        let rules = config.alerts.options().rules.into_iter().filter(|rule| rule.name == name);
+        let shown = rules.map(|rule| {
+            let times = (rule.fires_after_ms / 1_000, rule.keep_firing_for_ms / 1_000);
+            format!(
+                "{} {}/{} {times:?} {} {:?}",
+                rule.signal.name(),
+                rule.fire,
+                rule.clear,
+                rule.severity.name(),
+                rule.receivers
+            )
+        });
+        shown.collect::<Vec<_>>().join("; ")
+    };
+    for (rules, name, expected) in [
+        ("", "breaches", r#"breaches 7/7 (0, 60) warning ["slack"]"#),
+        ("breaches: {fire: 9}", "breaches", r#"breaches 9/9 (0, 60) warning ["slack"]"#),
+        ("breaches: {clear: 2}", "breaches", r#"breaches 7/2 (0, 60) warning ["slack"]"#),
+        ("breaches: {for: 5s, keep_firing_for: 0s}", "breaches", r#"breaches 7/7 (5, 0) warning ["slack"]"#),
+        ("breaches: {severity: info, receivers: [webhook]}", "breaches", r#"breaches 7/7 (0, 60) info ["webhook"]"#),
+        ("own: {metric: disk_full, fire: 50}", "own", "disk_full 50/50 (0, 60) warning []"),
+        ("own: {metric: disk_full, fire: 50, clear: 40, for: 1}", "own", "disk_full 50/40 (1, 60) warning []"),
+        (
+            "limiter_failing: {severity: error, for: 1m, receivers: [slack]}",
+            "limiter_failing",
+            "degraded 0/0 (60, 60) error [\"slack\"]; leaderless 5/5 (60, 60) error [\"slack\"]; \
+             disk_failed 0/0 (60, 60) error [\"slack\"]; disk_full 90/85 (60, 60) error [\"slack\"]",
+        ),
+    ] {
+        assert_eq!(shown(rules, name), expected, "{rules}");
+    }
+}
+
+#[test]
+fn a_route_matches_by_patterns_and_those_who_can_be_told_are_known() {
+    let yaml = "alerts: {receivers: {slack: {url: 'https://a/b'}}, \
+                routes: [{match: {endpoint: ['a*', b], severity: error}, to: [slack]}]}";
+    let policy = load(yaml).alerts.options().policy;
+    let matchers: Vec<_> =
+        policy.routes[0].matchers.iter().map(|matcher| (matcher.label.as_str(), matcher.any_of.join("|"))).collect();
+    assert_eq!(matchers, [("endpoint", "a*|b".to_owned()), ("severity", "error".to_owned())]);
+    assert_eq!((policy.receivers, &policy.routes[0].to), (vec!["slack".to_owned()], &vec!["slack".to_owned()]));
 }

@@ -137,7 +137,7 @@ fn values_out_of_range_are_told_with_the_range() {
         ("alerts: {rules: {r: {fire: 1, clear: 2}}}", "alerts.rules.r.clear: must be at most `fire`"),
         (
             "alerts: {rules: {r: {severity: bad}}}",
-            "alerts.rules.r.severity: must be one of `critical`, `error`, `warning`, `info`",
+            "alerts.rules.r.severity: must be one of `info`, `warning`, `error`, `critical`",
         ),
         ("alerts: {rules: {r: {receivers: []}}}", "alerts.rules.r.receivers: must name at least one receiver"),
         ("alerts: {routes: [{to: [slack]}]}", "alerts.routes[0].to[0]: is not one of the keys of `alerts.receivers`"),
@@ -151,6 +151,57 @@ fn values_out_of_range_are_told_with_the_range() {
         ),
     ] {
         check_key(yaml, expected);
+    }
+}
+
+#[test]
+fn a_rule_that_could_never_mean_anything_is_told_by_key() {
+    const NO_RULE: &str = "is missing: no built-in rule has this name, so say";
+    const ABOVE: &str = "must be at most 1000: response times above 1 s are not told apart, so it would never fire";
+    let names = "error_rate, queue_full, circuit_trips, response_time, batch_failures, redis_latency, redis_unavailable, \
+                 breaches, key_denials, usage_spike, degraded, leaderless, disk_failed, disk_full, node_down, mode";
+    for (rule, expected) in [
+        ("r: {fire: 1}", format!("r.metric: {NO_RULE} what to look at")),
+        ("r: {metric: mode}", format!("r.fire: {NO_RULE} when it fires")),
+        ("r: {metric: error_rat, fire: 1}", "r.metric: is not a metric: did you mean `error_rate`?".to_owned()),
+        ("r: {metric: colour, fire: 1}", format!("r.metric: is not a metric, of which there are {names}")),
+        (
+            "error_rate: {metric: mode}",
+            "error_rate.metric: is given to a built-in rule: give the rule another name".to_owned(),
+        ),
+        ("error_rate: {clear: 6}", "error_rate.clear: must be at most `fire`, which is 5 by default".to_owned()),
+        ("response_time: {fire: 1001}", format!("response_time.fire: {ABOVE}")),
+        ("r: {metric: response_time, fire: 1001}", format!("r.fire: {ABOVE}")),
+    ] {
+        check_key(&format!("alerts: {{rules: {{{rule}}}}}"), &format!("alerts.rules.{expected}"));
+    }
+    check_key("alerts: {response_time_threshold: 2000}", &format!("alerts.response_time_threshold: {ABOVE}"));
+}
+
+#[test]
+fn a_template_that_would_fail_at_night_is_told_at_the_start() {
+    let too_long = "x".repeat(4_097);
+    for (template, expected) in [
+        ("{{ rule", "line 1: is not a template of Jinja: an expression or a tag is not complete or not known"),
+        ("a\nb {% if %}", "line 2: is not a template of Jinja: an expression or a tag is not complete or not known"),
+        ("{{ colour }}", "uses `colour`, which no message has"),
+        ("{{ labels.colour }}", "uses `labels.colour`, which no message has"),
+        ("{% if status == 'never' %}{{ colour }}{% endif %}", "uses `colour`, which no message has"),
+        ("{% for alert in alerts %}{{ alert.colour }}{% endfor %}", "line 1: uses something that no message has"),
+        ("{{ rule | colour }}", "line 1: uses a filter that does not exist"),
+        ("{{ colour() }}", "uses `colour`, which no message has"),
+        ("{% for i in range(99999) %}{{ i }}{% endfor %}", "line 1: takes too many steps"),
+        (
+            "{% include 'x' %}",
+            "line 1: is not a template of Jinja: an expression or a tag is not complete or not known",
+        ),
+        (&too_long, "must be at most 4096 bytes long"),
+    ] {
+        let template = serde_json::to_string(template).expect("a text");
+        check_key(
+            &format!("alerts: {{rules: {{error_rate: {{template: {template}}}}}}}"),
+            &format!("alerts.rules.error_rate.template: {expected}"),
+        );
     }
 }
 
