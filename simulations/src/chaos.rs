@@ -142,6 +142,7 @@ impl Chaos {
             due.values().filter_map(|undo| if let Undo::Crash(node, _) = undo { Some(*node) } else { None }).collect();
         crashing.into_iter().for_each(|node| world.kill(node));
         world.network.set_weather(Weather::FAIR);
+        world.settings.receivers.heal();
         world.network.mend(&all_links(world));
         for machine in world.machines.values_mut() {
             machine.disk.set_condition_well();

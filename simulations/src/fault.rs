@@ -110,11 +110,20 @@ pub(crate) enum Point {
     HandedOver,
     SnapshotSaved,
     Voting,
+    Alerting,
+    Alerted,
+    Claimed,
+    Delivering,
+    Delivered,
 }
 
 impl Point {
     pub(crate) const ALL: [Self; 6] =
         [Self::Proposed, Self::Committed, Self::TookOver, Self::HandedOver, Self::SnapshotSaved, Self::Voting];
+
+    /// Those on the way of an alert.
+    pub(crate) const ALERTS: [Self; 5] =
+        [Self::Alerting, Self::Alerted, Self::Claimed, Self::Delivering, Self::Delivered];
 
     /// Whether the event is of this point.
     pub(crate) fn is_told_by(self, event: &Event) -> bool {
@@ -126,6 +135,11 @@ impl Point {
                 | (Self::HandedOver, Event::HandedOver { .. })
                 | (Self::SnapshotSaved, Event::SnapshotSaved { .. })
                 | (Self::Voting, Event::Voting { .. })
+                | (Self::Alerting, Event::Alerting)
+                | (Self::Alerted, Event::Alerted)
+                | (Self::Claimed, Event::Claimed { .. })
+                | (Self::Delivering, Event::Delivering { .. })
+                | (Self::Delivered, Event::Delivered { .. })
         )
     }
 }

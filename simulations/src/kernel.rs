@@ -12,6 +12,7 @@ use crate::interposer;
 use crate::machine::{Machine, Settings, Start, address};
 use crate::network::Network;
 use crate::random::Random;
+use crate::receivers::Receivers;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
@@ -37,7 +38,7 @@ impl World {
     pub(crate) fn new(seed: u64, scenario: &Scenario, trace: Trace) -> Self {
         let nodes = scenario.nodes;
         let founders = (1..=nodes).map(|id| (id, address(id))).collect();
-        let settings = Settings { founders, scenario: scenario.clone() };
+        let settings = Settings { founders, scenario: scenario.clone(), receivers: Receivers::new(seed) };
         let forming = Forming::Founders(settings.founders.clone());
         let machine = |id| (id, Machine::new(seed, id, forming.clone(), &settings));
         Self {

@@ -16,14 +16,16 @@ use crate::disk::Disk;
 use crate::kernel::{MS_NS, Ms};
 use crate::network::Network;
 use crate::random::Random;
+use crate::receivers::{NodeCourier, Receivers};
 use crate::scenario::Scenario;
-use crate::{interposer, log};
+use crate::{interposer, log, troubles};
 
 /// What all nodes of a cluster are configured with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) founders: BTreeMap<NodeId, String>,
     pub(crate) scenario: Scenario,
+    pub(crate) receivers: Arc<Receivers>,
 }
 
 /// What a node told of since it was looked at last.
@@ -282,7 +284,7 @@ impl Life {
     async fn start(&self, link: Link) -> Result<Arc<Node>, StartError> {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.open());
         let identity = NodeIdentity::of_data(&*storage, self.id, &*self.entropy).await?;
-        let Settings { founders, scenario } = self.settings.clone();
+        let Settings { founders, scenario, receivers } = self.settings.clone();
         let options = NodeOptions {
             identity,
             forming: self.forming.clone(),
@@ -296,12 +298,14 @@ impl Life {
             max_buckets: 1_000_000,
             snapshot_log_bytes: scenario.snapshot_log_bytes,
             limits: scenario.limits,
+            alerts: troubles::options(),
         };
         let environment = Environment {
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&self.entropy) as _,
             events: Arc::new(Teller(Arc::clone(&self.told))),
             storage,
+            courier: Arc::new(NodeCourier { node: self.id, receivers }),
         };
         Node::start(options, environment, link).await
     }

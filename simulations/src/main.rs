@@ -12,11 +12,13 @@ mod machine;
 mod network;
 mod oracles;
 mod random;
+mod receivers;
 mod run;
 mod scenario;
 mod swarm;
 mod trace;
 mod tripwires;
+mod troubles;
 mod workload;
 
 use std::io::{self, Write};

@@ -12,6 +12,7 @@ use crate::scenario::{FAULTS_UNTIL, LENGTH, Scenario};
 use crate::swarm;
 use crate::trace::Trace;
 use crate::tripwires;
+use crate::troubles::Troubles;
 use crate::workload::{PROBED_AT, Workload};
 
 /// How often it is looked whether somebody has started a thread.
@@ -39,6 +40,7 @@ impl Plan {
         let mut world = World::new(self.seed, &self.scenario, trace.clone());
         let mut workload = Workload::new(self.seed, &self.scenario);
         let mut chaos = Chaos::new(self.faults.iter().map(|(_, fault)| fault.clone()).collect(), power_fails);
+        let troubles = Troubles::new(self.seed, &self.scenario);
         let mut oracles = Oracles::new(&self.scenario);
         let mut takeovers = 0;
         (1..=nodes).for_each(|id| world.start(id));
@@ -49,6 +51,7 @@ impl Plan {
             }
             chaos.act(&mut world, &mut workload);
             workload.ask(&world);
+            troubles.measure(&world);
             if world.now == PROBED_AT {
                 workload.probe(&world, |node| !chaos.may_be_removed(node));
             }
@@ -64,7 +67,7 @@ impl Plan {
                 tripwires::count_threads();
             }
         }
-        let judged = oracles.judge(&world, &workload.history, &chaos);
+        let judged = oracles.judge(&world, &workload.history, &chaos, &troubles);
         let admitted = workload
             .history
             .operations

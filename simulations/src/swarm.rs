@@ -76,6 +76,7 @@ enum Kind {
     CrashUnsynced,
     CrashAt,
     CrashVoting,
+    CrashAlerting,
     SlowDisk,
     FullDisk,
     BrokenDisk,
@@ -101,6 +102,7 @@ fn kinds(scenario: &Scenario) -> Vec<Kind> {
         Kind::Kill,
         Kind::CrashUnsynced,
         Kind::CrashAt,
+        Kind::CrashAlerting,
         Kind::SlowDisk,
         Kind::FullDisk,
         Kind::BrokenDisk,
@@ -150,6 +152,10 @@ impl Kind {
             Self::CrashUnsynced => Action::Down(who, Down::WhileUnsynced),
             Self::CrashAt => Action::Down(who, Down::At(*random.one_of(&Point::ALL), random.within(0..=6))),
             Self::CrashVoting => Action::Down(who, Down::At(Point::Voting, random.within(0..=3))),
+            Self::CrashAlerting => {
+                let point = *random.one_of(&Point::ALERTS);
+                Action::Down(Who::LeaderOfAll, Down::At(point, *random.one_of(&[0, 0, 1, 10, 40])))
+            }
             Self::Stop => Action::Down(who, Down::Stopped),
             Self::Roll => Action::Operator(Operator::Roll),
             Self::Drain => Action::Operator(Operator::Drain(who)),

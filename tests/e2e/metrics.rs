@@ -115,7 +115,7 @@ async fn the_state_of_the_node_is_measured_each_second() {
                 |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
             assert!(value("tollgate_disk_fill_ratio ").is_some_and(|fill| fill > 0.0 && fill <= 1.0), "{metrics}");
             assert!(value("tollgate_store_write_seconds_count ").is_some_and(|writes| writes > 0.0), "{metrics}");
-            assert!(value("process_resident_memory_bytes ").is_some_and(|bytes| bytes > 1e6), "{metrics}");
+            assert!(value("tollgate_process_resident_memory_bytes ").is_some_and(|bytes| bytes > 1e6), "{metrics}");
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

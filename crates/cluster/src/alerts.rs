@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tollgate_feedback::alert::{Message, Policy, Rule};
+use tollgate_feedback::alert::{DigestSchedule, Message, Policy, Rule};
 
 /// By which rules a node raises alarms when it leads group 0, and whom it tells. All nodes are configured alike; the leader's settings
 /// count.
@@ -13,6 +13,8 @@ pub struct AlertOptions {
     pub rules: Vec<Rule>,
     /// Who is told of what.
     pub policy: Policy,
+    /// When a digest of the day is sent; `None` for none.
+    pub digest: Option<DigestSchedule>,
 }
 
 /// A message on its way, and what its receiver may have to know of it.

@@ -1,5 +1,7 @@
 //! Changes of the cluster's own state, as callers see them.
 
+use tollgate_feedback::alert::{Applied as Ledgered, MAX_SILENCES};
+
 use crate::meta::{Applied, MAX_LIMITS, MAX_NODES};
 
 /// Why a limit or a node was not changed, or is not known to be.
@@ -29,6 +31,12 @@ pub enum ChangeError {
     /// No other node serves.
     #[error("no other node serves: the last one cannot leave")]
     LastNode,
+    /// There is no silence of this number that still lasts.
+    #[error("there is no silence of this number, or it is over")]
+    UnknownSilence,
+    /// The cluster has as many silences as it may.
+    #[error("the cluster has {MAX_SILENCES} silences already")]
+    TooManySilences,
     /// It was not committed in time, or does not hold everywhere yet; it may still.
     #[error("the change could not be made: {0}")]
     Unavailable(String),
@@ -37,7 +45,9 @@ pub enum ChangeError {
 /// What was applied, unless it was nothing.
 pub(crate) fn checked(applied: Applied) -> Result<Applied, ChangeError> {
     match applied {
-        Applied::Done | Applied::Created => Ok(applied),
+        Applied::Done | Applied::Created | Applied::Alerts(Ledgered::Done | Ledgered::Silenced(_)) => Ok(applied),
+        Applied::Alerts(Ledgered::Unknown | Ledgered::Stale) => Err(ChangeError::UnknownSilence),
+        Applied::Alerts(Ledgered::TooMany) => Err(ChangeError::TooManySilences),
         Applied::UnknownLimit => Err(ChangeError::UnknownLimit),
         Applied::TooManyLimits => Err(ChangeError::TooManyLimits),
         Applied::UnknownNode => Err(ChangeError::UnknownNode),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tollgate_limiter::{ClockReading, ShardId};
 use tollgate_storage::Storage;
 
+use crate::alerts::Courier;
 use crate::consensus::NodeId;
 
 /// Tells the time. Durations and timers go through `tokio::time`, which a simulation pauses.
@@ -124,6 +125,43 @@ pub enum Event {
         /// Size in bytes.
         bytes: usize,
     },
+    /// More was to be watched by a rule than can be: this much is not.
+    Overlooked {
+        /// How much.
+        subjects: u64,
+    },
+    /// What this node, which leads group 0, saw of alerts is about to be written down.
+    Alerting,
+    /// It is written down.
+    Alerted,
+    /// An attempt to deliver this message is written down, and about to be made.
+    Claimed {
+        /// The message's number.
+        message: u64,
+    },
+    /// A receiver has answered an attempt, which is about to be written down.
+    Delivering {
+        /// The message's number.
+        message: u64,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// What became of the attempt is written down.
+    Delivered {
+        /// The message's number.
+        message: u64,
+    },
+}
+
+/// What became of an attempt to deliver a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It arrived.
+    Arrived,
+    /// It is tried again.
+    Later,
+    /// It is given up.
+    GivenUp,
 }
 
 /// Everything that a node takes from outside.
@@ -137,4 +175,6 @@ pub struct Environment {
     pub events: Arc<dyn Events>,
     /// The disk.
     pub storage: Arc<dyn Storage>,
+    /// Who carries what is said of alerts.
+    pub courier: Arc<dyn Courier>,
 }

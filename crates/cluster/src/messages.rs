@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tollgate_feedback::sample::Sample;
 use tollgate_limiter::{Key, LimitId, Receipt, Settlement, ShardId, ShardTime};
 
 use crate::consensus::{AppendEntries, NodeId, RaftRequest};
@@ -70,6 +71,11 @@ pub(crate) enum Notice {
     Status(Status),
     /// From the leader of a shard: something came back to a bucket that it had denied.
     Undeny(LimitId, Key),
+    /// From any node to the leader of group 0: what it measured within a second, and how long ago that was.
+    Sample {
+        age_ms: u64,
+        sample: Box<Sample>,
+    },
 }
 
 /// Requests for buckets that the other node leads, and answers to requests of its own: all that waits for it.

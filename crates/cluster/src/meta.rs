@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tollgate_feedback::alert::{Applied as Ledgered, Entry, Ledger, Silence};
 use tollgate_limiter::{Limit, LimitName, Limits};
 
 use crate::consensus::{self, NodeId};
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Change(u128, Change),
     /// The shards of a node that leaves have all moved.
     Forget(NodeId),
+    /// What its leader writes down of alerts.
+    Alerts(Box<Entry>),
 }
 
 /// A change that can be asked for.
@@ -87,6 +90,10 @@ pub(crate) enum Change {
     RemoveNode(NodeId),
     /// An operator wants a node to lead nothing, or to lead again.
     SetDraining(NodeId, bool),
+    /// Somebody wants nobody to be told of some alerts for a while; when that was asked for, in Unix milliseconds.
+    PutSilence(Silence, i64),
+    /// The silence of this number is to end; when that was asked for, in Unix milliseconds.
+    EndSilence(u64, i64),
 }
 
 impl Change {
@@ -94,7 +101,12 @@ impl Change {
     pub(crate) fn is_of_limits(&self) -> bool {
         match self {
             Self::PutLimit(_) | Self::DeleteLimit(_) | Self::ApplyFile(..) => true,
-            Self::Introduce { .. } | Self::AddNode(..) | Self::RemoveNode(_) | Self::SetDraining(..) => false,
+            Self::Introduce { .. }
+            | Self::AddNode(..)
+            | Self::RemoveNode(_)
+            | Self::SetDraining(..)
+            | Self::PutSilence(..)
+            | Self::EndSilence(..) => false,
         }
     }
 }
@@ -122,6 +134,8 @@ pub(crate) enum Applied {
     ElsewhereAlready,
     /// No other node serves.
     LastNode,
+    /// What came of an entry of the alerts, a silence among them.
+    Alerts(Ledgered),
 }
 
 /// The replicated state of group 0.
@@ -134,6 +148,7 @@ pub(crate) struct ClusterState {
     files: BTreeMap<NodeId, BTreeMap<LimitName, Limit>>,
     /// What came of the latest changes. A network may repeat what was asked for, and who was not answered asks again.
     made: VecDeque<(u128, Applied)>,
+    alerts: Ledger,
 }
 
 impl ClusterState {
@@ -158,6 +173,11 @@ impl ClusterState {
         &self.limits
     }
 
+    /// What is agreed on about alerts.
+    pub(crate) fn alerts(&self) -> &Ledger {
+        &self.alerts
+    }
+
     /// Whether this change is among the latest that were made.
     pub(crate) fn has_made(&self, id: u128) -> bool {
         self.made.iter().rev().any(|(made, _)| *made == id)
@@ -168,6 +188,7 @@ impl ClusterState {
             Command::Found(identity) => self.found(identity),
             Command::Change(id, change) => self.change_once(*id, change),
             Command::Forget(node) => self.forget(*node),
+            Command::Alerts(entry) => Applied::Alerts(self.alerts.apply(entry)),
         }
     }
 
@@ -194,6 +215,13 @@ impl ClusterState {
             Change::RemoveNode(node) => self.set_duty(*node, Duty::Leaving),
             Change::SetDraining(node, true) => self.set_duty(*node, Duty::Draining),
             Change::SetDraining(node, false) => self.set_duty(*node, Duty::Serving),
+            Change::PutSilence(silence, at_ms) => {
+                let entry = Entry::Silence { silence: silence.clone(), at_ms: *at_ms };
+                Applied::Alerts(self.alerts.apply(&entry))
+            }
+            Change::EndSilence(silence, at_ms) => {
+                Applied::Alerts(self.alerts.apply(&Entry::EndSilence { silence: *silence, at_ms: *at_ms }))
+            }
         }
     }
 
@@ -305,7 +333,7 @@ impl consensus::Machine for ClusterState {
     fn encoded_bytes(&self) -> usize {
         /// Names, patterns and figures.
         const BYTES_A_LIMIT: usize = 256;
-        self.limits().len() * BYTES_A_LIMIT
+        self.limits().len() * BYTES_A_LIMIT + self.alerts.encoded_bytes()
     }
 }
 
@@ -315,6 +343,7 @@ impl fmt::Display for Command {
             Self::Found(_) => f.write_str("found the cluster"),
             Self::Change(_, change) => write!(f, "{change}"),
             Self::Forget(node) => write!(f, "forget node {node}"),
+            Self::Alerts(_) => f.write_str("write down alerts"),
         }
     }
 }
@@ -330,6 +359,8 @@ impl fmt::Display for Change {
             Self::RemoveNode(node) => write!(f, "remove node {node}"),
             Self::SetDraining(node, true) => write!(f, "drain node {node}"),
             Self::SetDraining(node, false) => write!(f, "end the drain of node {node}"),
+            Self::PutSilence(..) => f.write_str("put a silence"),
+            Self::EndSilence(silence, _) => write!(f, "end silence {silence}"),
         }
     }
 }

@@ -11,14 +11,17 @@ use ractor::ActorRef;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tollgate_feedback::alert::{Applied as Ledgered, Ledger, Silence};
+use tollgate_feedback::sample::Sample;
 use tollgate_limiter::{Budget, LeaderOptions, Limit, LimitName, Limits, Matched, ShardId, Standing};
 use tollgate_storage::StorageHealth;
 use tollgate_transport::{Inbound, Transport};
 
 use crate::actors::{
-    BucketSettings, CHANGE_DEADLINE, MetaActor, MetaArgs, MetaMsg, ShardGroup, Spread, SupervisorActor, SupervisorArgs,
-    SupervisorMsg,
+    AlertArgs, BucketSettings, CHANGE_DEADLINE, MetaActor, MetaArgs, MetaMsg, ShardGroup, Spread, SupervisorActor,
+    SupervisorArgs, SupervisorMsg,
 };
+use crate::alerts::AlertOptions;
 use crate::change::{ChangeError, checked};
 use crate::consensus::{Group, GroupStartError, Heartbeats, NodeId};
 use crate::environment::Environment;
@@ -35,6 +38,7 @@ use crate::reception::{Counter, Reception};
 use crate::reservation::Reservation;
 use crate::router::{AcquireError, Request, Router, RouterArgs, SettleReservationError, Settled, Verdict};
 use crate::routes::Routes;
+use crate::samples::Samples;
 use crate::share::Share;
 use crate::span::nanos;
 use crate::status::{ClusterStatus, Fingerprint, NodeStatus, ShardStatus};
@@ -95,6 +99,8 @@ pub struct NodeOptions {
     pub snapshot_log_bytes: u64,
     /// The limits of the configuration file.
     pub limits: Vec<Limit>,
+    /// By which rules it raises alarms, and whom it tells.
+    pub alerts: AlertOptions,
 }
 
 /// The way to other nodes.
@@ -178,6 +184,8 @@ pub struct Node {
     own: NodeIdentity,
     identity: Identity,
     budget: Budget,
+    samples: Arc<Samples>,
+    alerts: watch::Sender<AlertOptions>,
     environment: Environment,
 }
 
@@ -234,7 +242,8 @@ impl Node {
         let parts = Parts::new(options, &identity, &meta);
         let router = Arc::new(parts.router(options, &hosting));
         reception.open_counter(parts.counter());
-        let Parts { inboxes, routes, lease, spread, settings, budget } = parts;
+        let Parts { inboxes, routes, lease, spread, settings, budget, samples } = parts;
+        let alerts = watch::Sender::new(options.alerts.clone());
         let view = Arc::clone(&spread.view);
         let actor_failed = |error: ractor::SpawnErr| StartError::Actor(error.to_string());
         let (left_sender, left) = watch::channel(false);
@@ -248,6 +257,16 @@ impl Node {
             routes: Arc::clone(&routes),
             view: Arc::clone(&view),
             open: Arc::clone(&open),
+            alerts: AlertArgs {
+                me,
+                cluster: identity.cluster,
+                group: Arc::clone(&meta),
+                peers: Arc::clone(&peers),
+                view: Arc::clone(&view),
+                samples: Arc::clone(&samples),
+                options: alerts.subscribe(),
+                environment: environment.clone(),
+            },
             left: left_sender,
         });
         let (supervisor, supervisor_end) = supervisor.await.map_err(actor_failed)?;
@@ -282,6 +301,8 @@ impl Node {
             own: NodeIdentity { cluster: Some(identity.cluster), ..options.identity },
             identity,
             budget,
+            samples,
+            alerts,
             environment,
         })
     }
@@ -312,6 +333,11 @@ impl Node {
     /// Its number.
     pub fn number(&self) -> NodeId {
         self.me
+    }
+
+    /// Tells its cluster from all others.
+    pub fn cluster(&self) -> u128 {
+        self.identity.cluster
     }
 
     /// The limits that hold.
@@ -369,6 +395,53 @@ impl Node {
     /// An unknown node, or a group that cannot commit.
     pub async fn set_draining(&self, node: NodeId, draining: bool) -> Result<(), ChangeError> {
         self.change(Change::SetDraining(node, draining)).await.map(drop)
+    }
+
+    /// Takes what the node measured within the last second, for the alerts.
+    pub fn observe(&self, sample: Sample) {
+        self.samples.add(self.me, sample, 0);
+    }
+
+    /// Raises alarms by other rules from here on, or tells others.
+    pub fn configure_alerts(&self, options: AlertOptions) {
+        // Whoever reads them takes up only what differs.
+        self.alerts.send_replace(options);
+    }
+
+    /// Reads what the cluster agrees on about its alerts, as far as this node knows. What is read is not changed meanwhile, so `read` is to
+    /// be quick.
+    pub fn read_alerts<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
+        self.meta.state().read(|state| read(state.alerts()))
+    }
+
+    /// By which rules it raises alarms, and whom it tells.
+    pub fn alert_options(&self) -> AlertOptions {
+        self.alerts.borrow().clone()
+    }
+
+    /// Unix time in milliseconds, as this node has it, and not before the latest alert.
+    pub fn alert_time_ms(&self) -> i64 {
+        let wall_ms = self.environment.clock.read().wall_ns / 1_000_000;
+        wall_ms.max(self.meta.state().read(|state| state.alerts().latest_ms()))
+    }
+
+    /// Has nobody be told of some alerts for a while; returns the silence's number.
+    ///
+    /// # Errors
+    /// Too many silences, or a group that cannot commit.
+    pub async fn put_silence(&self, silence: Silence) -> Result<u64, ChangeError> {
+        match self.change(Change::PutSilence(silence, self.alert_time_ms())).await? {
+            Applied::Alerts(Ledgered::Silenced(number)) => Ok(number),
+            other => Err(ChangeError::Unavailable(format!("it was applied as something else: {other:?}"))),
+        }
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// An unknown silence or one that is over, or a group that cannot commit.
+    pub async fn end_silence(&self, silence: u64) -> Result<(), ChangeError> {
+        self.change(Change::EndSilence(silence, self.alert_time_ms())).await.map(drop)
     }
 
     /// Has the leader of group 0, wherever it is, make a change. Answered when it holds on every node. When another leads before it is
@@ -685,6 +758,7 @@ struct Parts {
     spread: Spread,
     settings: BucketSettings,
     budget: Budget,
+    samples: Arc<Samples>,
 }
 
 impl Parts {
@@ -708,6 +782,7 @@ impl Parts {
             },
             settings: BucketSettings { leader, deadline: options.deadline, nodes: Arc::new(AtomicU64::new(1)) },
             budget,
+            samples: Arc::default(),
         }
     }
 
@@ -717,6 +792,7 @@ impl Parts {
             inboxes: Arc::clone(&self.inboxes),
             routes: Arc::clone(&self.routes),
             denials: Arc::clone(&self.spread.denials),
+            samples: Arc::clone(&self.samples),
         }
     }
 

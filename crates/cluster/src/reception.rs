@@ -21,6 +21,7 @@ use crate::inbox::{Answer, Inbox, Unavailable, Work};
 use crate::messages::{ChangeFailure, LeaseGrant, Mail, Notice, Pong, RemoteAsk, Request, SeenTime, Task};
 use crate::outbox::{Outbox, ReturnAddress};
 use crate::routes::Routes;
+use crate::samples::Samples;
 use crate::seen::Seen;
 
 /// A group that is kept here, for those who ask it from outside.
@@ -55,6 +56,7 @@ pub(crate) struct Counter {
     pub(crate) inboxes: Arc<[Arc<Inbox>]>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) samples: Arc<Samples>,
 }
 
 impl Reception {
@@ -218,6 +220,11 @@ impl Handler for Door {
                 }
             }
             Ok(Notice::Undeny(limit, key)) => self.0.undeny(limit, key),
+            Ok(Notice::Sample { age_ms, sample }) => {
+                if let Some(counter) = self.0.counter.get() {
+                    counter.samples.add(from.0, *sample, age_ms);
+                }
+            }
             Err(error) => tracing::warn!(%from, %error, "a notice of another node makes no sense"),
         }
     }

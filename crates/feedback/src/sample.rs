@@ -84,8 +84,8 @@ pub struct Batches {
 pub struct Redis {
     /// The last operation's latency in milliseconds.
     pub latency_ms: f64,
-    /// Whether it is reached.
-    pub is_available: bool,
+    /// For how long it has not been reached, in milliseconds; 0 while it is.
+    pub unavailable_ms: u64,
 }
 
 /// How the disk is.

@@ -26,6 +26,10 @@ pub enum Planted {
     NaiveRefund,
     /// What is held for a request of several limits never runs out, nor is it released.
     HoldNeverReleased,
+    /// Whoever leads the cluster, or did, sends before its claim is committed.
+    SendsBeforeClaim,
+    /// A message that may have arrived does not say so.
+    RepeatsUnmarked,
     /// Denials are remembered over a change of the limits.
     DenialsOutliveChange,
     /// What the network repeats is done again.
@@ -50,7 +54,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them, each with its name.
-    pub const ALL: [(Self, &str); 20] = [
+    pub const ALL: [(Self, &str); 22] = [
         (Self::VoteNotSynced, "vote-not-synced"),
         (Self::LogNotSynced, "log-not-synced"),
         (Self::AcknowledgedBeforeSync, "acknowledged-before-sync"),
@@ -70,6 +74,8 @@ impl Planted {
         (Self::AloneAllows, "alone-allows"),
         (Self::DenialsOutliveWait, "denials-outlive-wait"),
         (Self::SettledForgotten, "settled-forgotten"),
+        (Self::SendsBeforeClaim, "sends-before-claim"),
+        (Self::RepeatsUnmarked, "repeats-unmarked"),
         (Self::Canary, "canary"),
     ];
 

@@ -1,5 +1,6 @@
 //! A node: HTTP, configuration, telemetry, and the replay of access logs.
 
+mod alerting;
 pub mod config;
 mod environment;
 mod http;

@@ -101,13 +101,13 @@ pub(crate) const ALERTS_OVERLOOKED: Metric =
 
 // As every exporter of Prometheus names them.
 pub(crate) const PROCESS_CPU: Metric =
-    metric("process_cpu_seconds_total", "Time that the process has spent on processors, in seconds.");
+    metric("tollgate_process_cpu_seconds_total", "Time that the process has spent on processors, in seconds.");
 pub(crate) const PROCESS_RESIDENT: Metric =
-    metric("process_resident_memory_bytes", "Memory of the process that is in the machine's.");
+    metric("tollgate_process_resident_memory_bytes", "Memory of the process that is in the machine's.");
 pub(crate) const PROCESS_VIRTUAL: Metric =
-    metric("process_virtual_memory_bytes", "Memory that the process can address.");
-pub(crate) const PROCESS_OPEN_FDS: Metric = metric("process_open_fds", "File descriptors that are open.");
-pub(crate) const PROCESS_MAX_FDS: Metric = metric("process_max_fds", "File descriptors that may be open.");
-pub(crate) const PROCESS_THREADS: Metric = metric("process_threads", "Threads of the process.");
+    metric("tollgate_process_virtual_memory_bytes", "Memory that the process can address.");
+pub(crate) const PROCESS_OPEN_FDS: Metric = metric("tollgate_process_open_fds", "File descriptors that are open.");
+pub(crate) const PROCESS_MAX_FDS: Metric = metric("tollgate_process_max_fds", "File descriptors that may be open.");
+pub(crate) const PROCESS_THREADS: Metric = metric("tollgate_process_threads", "Threads of the process.");
 pub(crate) const PROCESS_START: Metric =
-    metric("process_start_time_seconds", "When the process started, in seconds since 1970.");
+    metric("tollgate_process_start_time_seconds", "When the process started, in seconds since 1970.");

@@ -8,14 +8,16 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tollgate_cluster::{Environment, Node, NodeOptions, SNAPSHOT_LOG_BYTES, StartError};
+use tollgate_cluster::{Clock, Environment, Node, NodeOptions, SNAPSHOT_LOG_BYTES, StartError};
 use tollgate_storage::{DiskOptions, DiskStorage, Notice, OpenError};
 use tracing_subscriber::EnvFilter;
 
+use crate::alerting::{Alerting, CountedCourier};
 use crate::config::{Config, ConfigError, Flags};
 use crate::environment::{OsEntropy, SystemClock};
 use crate::http::{self, App, Listener};
 use crate::peering::{self, Peering, PeeringError};
+use crate::receivers::ReceiversError;
 use crate::telemetry::{MetricsActor, Telemetry};
 
 /// How long requests that are under way may take after a SIGTERM. With the handover, the node is gone within 10 s.
@@ -40,6 +42,9 @@ pub enum ServeError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Somebody who is to be told of alerts cannot be.
+    #[error(transparent)]
+    Receivers(#[from] ReceiversError),
     /// The node cannot meet the others of its cluster.
     #[error(transparent)]
     Peering(#[from] PeeringError),
@@ -87,12 +92,16 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let address = listener.address()?;
     let mut signals = Signals::new()?;
     let telemetry = Arc::new(Telemetry::new(config.metrics.legacy_names));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let alerting = Alerting::new(&config.alerts, client_url(address), Arc::clone(&clock), Arc::clone(&telemetry))?;
+    let alerting = Arc::new(alerting);
     let storage = open_storage(&config)?;
     let environment = Environment {
-        clock: Arc::new(SystemClock::new()),
+        clock,
         entropy: Arc::new(OsEntropy),
         events: Arc::clone(&telemetry) as Arc<_>,
         storage: Arc::new(storage),
+        courier: Arc::new(CountedCourier(Arc::clone(&alerting))),
     };
     let (router, routers) = watch::channel(http::starting_router());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -100,7 +109,8 @@ pub async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let Some(node) = start_node(&config, environment, address, &mut signals).await? else { return Ok(()) };
     telemetry.know(&node.limits());
     MetricsActor::spawn(Arc::clone(&telemetry), &node, config.data.clone());
-    let app = Arc::new(App { node, telemetry });
+    alerting.watch(&node);
+    let app = Arc::new(App { node, telemetry, alerting });
     drop(router.send_replace(http::router(Arc::clone(&app))));
     greet(address);
     run_until_told(&app, &mut signals, config).await?;
@@ -137,6 +147,7 @@ async fn start_node(
             max_buckets: config.max_buckets,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits: config.limits.clone(),
+            alerts: config.alerts.options(),
         };
         Ok::<_, ServeError>(Node::start(options, environment, link).await?)
     };
@@ -158,6 +169,11 @@ fn reachable(http: SocketAddr, advertised: &str) -> String {
         Some((host, _)) if http.ip().is_unspecified() => format!("{host}:{}", http.port()),
         _ => http.to_string(),
     }
+}
+
+/// Where people see more of an alert; `None` if it listens on all addresses, of which none is known to be theirs.
+fn client_url(http: SocketAddr) -> Option<String> {
+    (!http.ip().is_unspecified()).then(|| format!("http://{http}/v1/alerts"))
 }
 
 async fn wait_for(stopped: tokio::sync::oneshot::Receiver<()>) {
@@ -283,6 +299,9 @@ async fn reload(app: &App, old: Config) -> Config {
     if let Err(error) = app.node.apply_file(new.limits.clone()).await {
         tracing::error!(%error, "the limits were not applied; the old ones stay");
         return old;
+    }
+    if let Err(error) = app.alerting.reconfigure(&new.alerts, &app.node) {
+        tracing::error!(%error, "the alerts were not configured anew; the old ones stay");
     }
     app.telemetry.know(&app.node.limits());
     tracing::info!(limits = app.node.limits().len(), "the configuration is read again");

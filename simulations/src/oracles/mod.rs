@@ -1,6 +1,7 @@
 //! What is checked: one promise a file. Checkers must be sound: what they report is a defect, of the code or of a promise.
 
 mod admission;
+mod alerts;
 mod alone;
 mod charges;
 mod liveness;
@@ -19,6 +20,7 @@ use crate::chaos::Chaos;
 use crate::history::History;
 use crate::kernel::{Ms, World};
 use crate::scenario::Scenario;
+use crate::troubles::Troubles;
 
 /// After how long a change that was not answered is not made any more: what a node takes to give it up, and a leader that it waits for.
 const GIVEN_UP_AFTER: Ms = 30_000;
@@ -46,6 +48,7 @@ pub(crate) struct Oracles<'a> {
     scenario: &'a Scenario,
     replicas: replicas::Replicas,
     leaders: charges::Leaders,
+    alerts: alerts::Alerts,
     seen: Judged,
 }
 
@@ -56,6 +59,7 @@ impl<'a> Oracles<'a> {
             scenario,
             replicas: replicas::Replicas::default(),
             leaders: charges::Leaders::default(),
+            alerts: alerts::Alerts::default(),
             seen: Judged::new(),
         }
     }
@@ -63,12 +67,14 @@ impl<'a> Oracles<'a> {
     /// A node told of something.
     pub(crate) fn hear(&mut self, node: NodeId, event: &Event, now: Ms) {
         self.leaders.hear(event, now);
+        self.alerts.hear(node, event, now);
         self.seen.extend(self.replicas.hear(node, event));
     }
 
     /// Looks at the world after a window of time.
     pub(crate) fn look(&mut self, world: &World) {
         self.seen.extend(self.replicas.look(world));
+        self.alerts.look(world);
     }
 
     /// Whether something was seen that no later moment mends.
@@ -77,7 +83,7 @@ impl<'a> Oracles<'a> {
     }
 
     /// Judges the whole run.
-    pub(crate) fn judge(self, world: &World, history: &History, chaos: &Chaos) -> Judged {
+    pub(crate) fn judge(self, world: &World, history: &History, chaos: &Chaos, troubles: &Troubles) -> Judged {
         if self.has_failed() {
             return self.seen;
         }
@@ -91,6 +97,7 @@ impl<'a> Oracles<'a> {
         judged.extend(members::judge(self.scenario.nodes, history));
         judged.extend(registers::judge(history));
         judged.extend(liveness::judge(world, history, chaos));
+        judged.extend(self.alerts.judge(world, &world.settings.receivers.arrivals(), troubles));
         judged
     }
 }

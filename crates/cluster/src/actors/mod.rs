@@ -1,7 +1,9 @@
 //! The actors of a node. One a file, in one order: messages, arguments, state, the actor, then what its state can do.
 
 mod ack;
+mod alert;
 mod bucket;
+mod delivering;
 mod denied;
 mod elapsed;
 mod meta;
@@ -15,6 +17,7 @@ use tollgate_limiter as limiter;
 
 use crate::consensus::{self, Group};
 
+pub(crate) use alert::{AlertArgs, AlertMsg};
 pub(crate) use bucket::{BucketArgs, BucketMsg, BucketSettings};
 pub(crate) use meta::{CHANGE_DEADLINE, MetaActor, MetaArgs, MetaMsg, Spread, propose};
 pub(crate) use peer::PeerMsg;

@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use tollgate_limiter::{Limits, ShardId};
 use tollgate_transport::{Instance, PeerAddress};
 
+use super::alert::AlertActor;
 use super::bucket::BucketActor;
 use super::peer::{PeerActor, PeerArgs};
 use super::replica::{ReplicaActor, ReplicaArgs};
-use super::{BucketArgs, BucketMsg, BucketSettings, PeerMsg, ReplicaMsg, ShardGroup};
+use super::{AlertArgs, AlertMsg, BucketArgs, BucketMsg, BucketSettings, PeerMsg, ReplicaMsg, ShardGroup};
 use crate::consensus::{Founding, GroupStartError, LeaderId, NodeId, term_of};
 use crate::environment::{Environment, Event};
 use crate::hosting::Hosting;
@@ -85,6 +86,8 @@ pub(crate) struct SupervisorArgs {
     pub(crate) view: Arc<ArcSwap<View>>,
     /// The groups that are open here, for those who ask how they are.
     pub(crate) open: OpenShards,
+    /// What the alert actor needs.
+    pub(crate) alerts: AlertArgs,
     /// Told when this node is no part of the cluster any more.
     pub(crate) left: watch::Sender<bool>,
 }
@@ -103,6 +106,7 @@ pub(crate) struct SupervisorState {
     replicas: BTreeMap<ActorId, (ShardId, ActorRef<ReplicaMsg>)>,
     buckets: BTreeMap<ShardId, Leading>,
     peers: BTreeMap<NodeId, ActorRef<PeerMsg>>,
+    alerts: Option<ActorRef<AlertMsg>>,
     /// Leaderships to be taken up once the actor of the one before has ended.
     next: BTreeMap<ShardId, LeaderId>,
     /// Leaderships that were handed over, and when.
@@ -153,6 +157,7 @@ impl Actor for SupervisorActor {
             replicas: BTreeMap::new(),
             buckets: BTreeMap::new(),
             peers: BTreeMap::new(),
+            alerts: None,
             next: BTreeMap::new(),
             handed_over: BTreeMap::new(),
             leaderless: BTreeMap::new(),
@@ -178,6 +183,7 @@ impl Actor for SupervisorActor {
         }
         state.publish_open();
         state.replace().await?;
+        state.start_alerts().await?;
         myself.send_interval(TICK, || SupervisorMsg::Tick);
         Ok(())
     }
@@ -342,6 +348,11 @@ impl SupervisorState {
         Ok(())
     }
 
+    async fn start_alerts(&mut self) -> Result<(), ActorProcessingErr> {
+        self.alerts = Some(AlertActor::spawn(self.args.alerts.clone(), self.myself.get_cell()).await?);
+        Ok(())
+    }
+
     fn move_shard(&self, shard: ShardId, replicas: BTreeSet<NodeId>, reply: oneshot::Sender<Result<(), String>>) {
         let Some(group) = self.group(shard) else {
             drop(reply.send(Err(format!("shard {shard} is not kept here"))));
@@ -435,6 +446,9 @@ impl SupervisorState {
             self.peers.remove(&peer);
             let is_member = self.args.view.load().nodes.contains_key(&peer);
             return if self.stopping || !is_member { Ok(()) } else { self.start_peer(peer).await };
+        }
+        if self.alerts.as_ref().is_some_and(|alerts| alerts.get_id() == actor.get_id()) {
+            return if self.stopping { Ok(()) } else { self.start_alerts().await };
         }
         let ended = self.buckets.iter().find(|(_, leading)| leading.actor.get_id() == actor.get_id());
         let Some((shard, leadership)) = ended.map(|(shard, leading)| (*shard, leading.leadership)) else {

@@ -1,13 +1,14 @@
 //! A node under test.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tollgate_cluster::{
-    AcquireError, Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request,
-    SNAPSHOT_LOG_BYTES, Verdict,
+    AcquireError, AlertOptions, Attempt, Clock, Courier, Delivery, Entropy, Environment, Event, Events, Forming, Link,
+    Node, NodeIdentity, NodeOptions, Request, SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::{
     Algorithm, ClockReading, Consistency, Limit, LimitName, OnUnavailable, Pace, Pattern, Quota, Selector,
@@ -96,6 +97,24 @@ impl Events for Recorder {
             Event::Deciding { .. } if self.panic_next.swap(false, Ordering::SeqCst) => panic!("a planted failure"),
             _ => {}
         }
+    }
+}
+
+/// A receiver of alerts: takes what is sent, once it is told that it may.
+#[derive(Clone, Default)]
+pub(crate) struct Letters(Arc<Mutex<Vec<Delivery>>>);
+
+impl Letters {
+    /// What has arrived.
+    pub(crate) fn arrived(&self) -> Vec<Delivery> {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+}
+
+impl Courier for Letters {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, Attempt> {
+        self.0.lock().expect("nobody panics with it").push(delivery);
+        Box::pin(std::future::ready(Attempt::Delivered { receipt: "ok".to_owned() }))
     }
 }
 
@@ -240,12 +259,14 @@ async fn start(
         max_buckets,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         limits: limits.to_vec(),
+        alerts: AlertOptions::default(),
     };
     let environment = Environment {
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         entropy,
         events: Arc::clone(recorder) as Arc<dyn Events>,
         storage: Arc::new(storage.clone()),
+        courier: Arc::new(Letters::default()),
     };
     let (transport, inbound) = MemoryNetwork::new().join(NodeId(1));
     let link = Link { transport: Arc::new(transport), inbound };

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tollgate_cluster::{
-    Clock, Entropy, Environment, Events, Forming, Link, Node, NodeId, NodeIdentity, NodeOptions, Request,
+    AlertOptions, Clock, Entropy, Environment, Events, Forming, Link, Node, NodeId, NodeIdentity, NodeOptions, Request,
     SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::Limit;
 use tollgate_storage::Storage;
 use tollgate_transport::MemoryNetwork;
 
-use crate::harness::{Numbers, Recorder, StickyStorage, TestClock};
+use crate::harness::{Letters, Numbers, Recorder, StickyStorage, TestClock};
 
 /// How long whatever is waited for may take: debug builds on busy machines elect slowly.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +40,9 @@ pub(crate) struct Cluster {
     founders: BTreeMap<NodeId, String>,
     machines: BTreeMap<NodeId, Machine>,
     pub(crate) nodes: BTreeMap<NodeId, Arc<Node>>,
+    alerts: AlertOptions,
+    /// What is told of alerts, by any node.
+    pub(crate) letters: Letters,
 }
 
 impl Machine {
@@ -55,10 +58,16 @@ impl Machine {
 impl Cluster {
     /// Starts as many nodes, which form a cluster.
     pub(crate) async fn start(nodes: NodeId, limits: Vec<Limit>) -> Self {
+        Self::start_with(nodes, limits, AlertOptions::default()).await
+    }
+
+    /// Starts as many nodes, which form a cluster and raise alarms.
+    pub(crate) async fn start_with(nodes: NodeId, limits: Vec<Limit>, alerts: AlertOptions) -> Self {
         let founders: BTreeMap<_, _> = (1..=nodes).map(|id| (id, format!("memory:{id}"))).collect();
         let machines = founders.keys().map(|id| (*id, Machine::new(*id))).collect();
         let network = MemoryNetwork::new();
-        let mut cluster = Self { network, limits, founders, machines, nodes: BTreeMap::new() };
+        let letters = Letters::default();
+        let mut cluster = Self { network, limits, founders, machines, nodes: BTreeMap::new(), alerts, letters };
         let ids: Vec<NodeId> = cluster.founders.keys().copied().collect();
         cluster.start_nodes(&ids).await;
         cluster
@@ -98,12 +107,14 @@ impl Cluster {
             max_buckets: 1_000_000,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits: self.limits.clone(),
+            alerts: self.alerts.clone(),
         };
         let environment = Environment {
             clock: Arc::clone(&machine.clock) as Arc<dyn Clock>,
             entropy,
             events: Arc::new(Recorder::default()) as Arc<dyn Events>,
             storage: Arc::new(machine.storage) as Arc<dyn Storage>,
+            courier: Arc::new(self.letters.clone()),
         };
         let (transport, inbound) = self.network.join(tollgate_transport::NodeId(id));
         let link = Link { transport: Arc::new(transport), inbound };

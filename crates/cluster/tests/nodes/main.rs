@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 mod harness;
 
+mod alerts;
 mod changes;
 mod clocks;
 mod cluster;

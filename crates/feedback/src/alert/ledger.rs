@@ -4,14 +4,16 @@
 //! written down is planned no more. An attempt to send is claimed before it is made, and its receipt written down after, so whoever
 //! comes next knows which messages may be repeats.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::evaluator::{Subject, Transition};
-use super::message::{Alerts, Content, MOST_NAMED, Message, Named, Status};
+use super::message::{Alerts, Content, Digest, DigestedRule, MOST_NAMED, Message, Named, Status};
 use super::rule::NODE_DOWN;
-use super::{Change, Labels, Policy, Rule, Severity, Signal, Silence, Watch};
+use super::signal::NODE_LABEL;
+use super::{Change, Policy, Rule, Severity, Signal, Silence, Watch};
 
 /// How long a receiver is not told again of alerts of a rule that came to those it was told of, in milliseconds.
 const MORE_AFTER_MS: i64 = 5 * 60_000;
@@ -25,8 +27,8 @@ const LONGEST_PAUSE_MS: i64 = 24 * 60 * 60_000;
 /// How many alerts that are over, and messages that could not be delivered, are remembered.
 const REMEMBERED: usize = 1_000;
 
-/// The most messages that wait to be sent. Beyond, what is planned waits until there is room.
-const MAX_WAITING: usize = 10_000;
+/// The most messages that wait to be sent to one receiver. Beyond, what is planned waits until there is room, the least urgent longest.
+const MAX_WAITING: usize = 1_000;
 
 /// The most silences.
 pub const MAX_SILENCES: usize = 1_000;
@@ -47,7 +49,11 @@ pub struct Ledger {
     undelivered: VecDeque<Undelivered>,
     /// The last day of which a digest was written.
     digested: Option<String>,
-    /// The latest time of an entry.
+    /// How many alerts of each rule fired since then.
+    fired: BTreeMap<String, u64>,
+    /// How many messages were given up since then.
+    given_up: u64,
+    /// The latest time of an advance or a receipt.
     latest_ms: i64,
     /// How many advances were made.
     advances: u64,
@@ -204,14 +210,11 @@ pub enum Applied {
 }
 
 impl Entry {
-    /// When it was written; `None` if it does not say.
+    /// When whoever evaluates wrote it; `None` if it does not say. Silences come from anybody, whose clock counts for nothing else.
     fn at_ms(&self) -> Option<i64> {
         match self {
-            Self::Advance { at_ms, .. }
-            | Self::Receipt { at_ms, .. }
-            | Self::Silence { at_ms, .. }
-            | Self::EndSilence { at_ms, .. } => Some(*at_ms),
-            Self::Claim { .. } | Self::Digest { .. } => None,
+            Self::Advance { at_ms, .. } | Self::Receipt { at_ms, .. } => Some(*at_ms),
+            Self::Claim { .. } | Self::Silence { .. } | Self::EndSilence { .. } | Self::Digest { .. } => None,
         }
     }
 }
@@ -238,13 +241,14 @@ impl Ledger {
             Entry::Digest { day, .. } if self.digested.as_ref() >= Some(day) => Applied::Stale,
             Entry::Digest { day, messages } => {
                 self.digested = Some(day.clone());
+                (self.fired, self.given_up) = (BTreeMap::new(), 0);
                 self.write(messages);
                 Applied::Done
             }
         }
     }
 
-    /// The latest time of an entry, in Unix milliseconds: whoever writes the next says none that is earlier.
+    /// The latest time of an advance or a receipt, in Unix milliseconds: whoever writes the next says none that is earlier.
     #[must_use]
     pub fn latest_ms(&self) -> i64 {
         self.latest_ms
@@ -254,6 +258,18 @@ impl Ledger {
     #[must_use]
     pub fn advances(&self) -> u64 {
         self.advances
+    }
+
+    /// About how many bytes it takes to write all of it down.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        /// Names, labels and figures.
+        const BYTES_AN_ALERT: usize = 256;
+        /// Ten alerts that are named.
+        const BYTES_A_MESSAGE: usize = 2_048;
+        let alerts = self.standing.len() + self.over.len() + self.silences.len();
+        let messages = self.outbox.len() + self.told.len() + self.undelivered.len();
+        alerts * BYTES_AN_ALERT + messages * BYTES_A_MESSAGE
     }
 
     /// What fires, and what each of it was seen to do.
@@ -301,18 +317,18 @@ impl Ledger {
     #[must_use]
     pub fn due(&self, now_ms: i64) -> Vec<u64> {
         let mut begun = BTreeSet::new();
-        let firsts = self.outbox.iter().filter(|(_, waiting)| {
-            let message = &waiting.message;
-            message.content.rule().is_none_or(|rule| begun.insert((message.receiver.as_str(), rule)))
+        let firsts = self.outbox.iter().filter(|(_, waiting)| match &waiting.message.content {
+            Content::Alerts(alerts) => begun.insert((waiting.message.receiver.as_str(), alerts.rule.as_str())),
+            Content::Undelivered { .. } | Content::Digest(_) | Content::Test => true,
         });
         let is_left_alone = |receiver: &str| self.paused_until_ms.get(receiver).is_some_and(|until| now_ms < *until);
         let due = firsts.filter(|(_, waiting)| waiting.due_ms <= now_ms && !is_left_alone(&waiting.message.receiver));
         let mut due: Vec<_> = due.map(|(number, waiting)| (waiting.message.content.severity(), *number)).collect();
-        due.sort_by_key(|(severity, number)| (std::cmp::Reverse(*severity), *number));
+        due.sort_by_key(|(severity, number)| (Reverse(*severity), *number));
         due.into_iter().map(|(_, number)| number).collect()
     }
 
-    /// What is to be said of what stands, and was not said yet.
+    /// What is to be said of what stands, and was not said yet, the most urgent first.
     #[must_use]
     pub fn plan(&self, rules: &[Rule], policy: &Policy, now_ms: i64) -> Vec<Message> {
         let groups = self.groups(rules, policy, now_ms);
@@ -328,15 +344,48 @@ impl Ledger {
             at_ms: now_ms,
             content: Content::Alerts(alerts),
         };
-        over.chain(news).map(message).take(MAX_WAITING.saturating_sub(self.outbox.len())).collect()
+        let mut messages: Vec<Message> = over.chain(news).map(message).collect();
+        messages.sort_by_key(|message| Reverse(message.content.severity()));
+        self.with_room(messages)
+    }
+
+    /// Those of the messages for which there is room: the first ones.
+    #[must_use]
+    pub fn with_room(&self, messages: Vec<Message>) -> Vec<Message> {
+        let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+        for Waiting { message, .. } in self.outbox.values() {
+            *waiting.entry(message.receiver.clone()).or_default() += 1;
+        }
+        let has_room = |message: &Message| {
+            let waiting = waiting.entry(message.receiver.clone()).or_default();
+            *waiting += 1;
+            *waiting <= MAX_WAITING
+        };
+        messages.into_iter().filter(has_room).collect()
+    }
+
+    /// What happened since the last digest, for that of a day.
+    #[must_use]
+    pub fn digest(&self, day: &str) -> Digest {
+        let mut rules: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (rule, fired) in &self.fired {
+            rules.entry(rule).or_default().0 = *fired;
+        }
+        for subject in self.standing.keys() {
+            rules.entry(&subject.rule).or_default().1 += 1;
+        }
+        let digested =
+            |(rule, (fired, firing)): (&str, (u64, u64))| DigestedRule { rule: rule.to_owned(), fired, firing };
+        Digest { day: day.to_owned(), rules: rules.into_iter().map(digested).collect(), undelivered: self.given_up }
     }
 
     /// Whether there is something to tell who was told this.
     fn is_news(&self, group: &Group<'_>, told: Option<&Told>, now_ms: i64) -> bool {
         let Some(told) = told else { return true };
         let told_for_ms = now_ms.saturating_sub(told.at_ms);
+        let hidden = self.hidden_at(told.at_ms);
         let is_new = |(subject, standing, severity): &(&Subject, &Standing, Severity)| {
-            standing.since_ms > told.at_ms || self.is_silenced(subject, *severity, told.at_ms)
+            standing.since_ms > told.at_ms || hidden.is_hidden(subject, *severity)
         };
         told.alerts.status != group.status()
             || told_for_ms >= AGAIN_AFTER_MS
@@ -347,10 +396,11 @@ impl Ledger {
     fn groups(&self, rules: &[Rule], policy: &Policy, now_ms: i64) -> BTreeMap<(String, String), Group<'_>> {
         let rules: BTreeMap<(&str, Signal), &Rule> =
             rules.iter().map(|rule| ((rule.name.as_str(), rule.signal), rule)).collect();
+        let hidden = self.hidden_at(now_ms);
         let mut groups: BTreeMap<(String, String), Group<'_>> = BTreeMap::new();
         for (subject, standing) in &self.standing {
             let Some(rule) = rules.get(&(subject.rule.as_str(), standing.signal)) else { continue };
-            let is_visible = !self.is_silenced(subject, rule.severity, now_ms);
+            let is_visible = !hidden.is_hidden(subject, rule.severity);
             for receiver in policy.receivers_of(rule, &subject.labels).1 {
                 let group = groups.entry((rule.name.clone(), receiver)).or_default();
                 if is_visible {
@@ -361,23 +411,21 @@ impl Ledger {
         groups
     }
 
-    /// Whether nobody was to be told of an alert at a time: because somebody wanted that, or because its node was known to be down.
-    fn is_silenced(&self, subject: &Subject, severity: Severity, at_ms: i64) -> bool {
-        let node = subject.labels.get_key_value("node").filter(|_| subject.rule != NODE_DOWN);
-        let is_consequence = node.is_some_and(|(label, node)| {
-            let labels = Labels::from([(label.clone(), node.clone())]);
-            self.stood(&Subject { rule: NODE_DOWN.to_owned(), labels }, at_ms)
-        });
-        let silences = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, at_ms);
-        is_consequence || self.silences.values().any(silences)
-    }
-
-    /// Whether an alert stood at a time.
-    fn stood(&self, subject: &Subject, at_ms: i64) -> bool {
+    /// What nobody was to be told of at a time.
+    fn hidden_at(&self, at_ms: i64) -> Hidden<'_> {
+        let lasts = |silence: &&Silence| (silence.from_ms..silence.until_ms).contains(&at_ms);
+        let nodes_down =
+            |subject: &Subject| (subject.rule == NODE_DOWN).then(|| subject.labels.get(NODE_LABEL)).flatten().cloned();
+        let standing =
+            self.standing.iter().filter(|(_, standing)| standing.since_ms <= at_ms).map(|(subject, _)| subject);
         // What was over by then is not looked at: the latest end stands last.
-        let mut over_since = self.over.iter().rev().take_while(|over| over.until_ms > at_ms);
-        self.standing.get(subject).is_some_and(|standing| standing.since_ms <= at_ms)
-            || over_since.any(|over| over.subject == *subject && over.from_ms <= at_ms)
+        let over_since = self.over.iter().rev().take_while(|over| over.until_ms > at_ms);
+        let over_since = over_since.filter(|over| over.from_ms <= at_ms).map(|over| &over.subject);
+        Hidden {
+            at_ms,
+            silences: self.silences.values().filter(lasts).collect(),
+            nodes_down: standing.chain(over_since).filter_map(nodes_down).collect(),
+        }
     }
 
     fn change(&mut self, transition: &Transition, at_ms: i64) {
@@ -386,6 +434,7 @@ impl Ledger {
         let since_ms = before.map_or(at_ms, |standing| standing.since_ms);
         match change {
             Change::Fired | Change::Flaps => {
+                *self.fired.entry(subject.rule.clone()).or_default() += 1;
                 let standing = Standing { watch: watch.clone(), signal: *signal, value: *value, since_ms };
                 self.standing.insert(subject.clone(), standing);
             }
@@ -455,6 +504,7 @@ impl Ledger {
                 let given_up =
                     waiting.map(|Waiting { message, .. }| Undelivered { message, at_ms, reason: reason.clone() });
                 given_up.into_iter().for_each(|given_up| remember(&mut self.undelivered, given_up));
+                self.given_up += 1;
                 self.write(messages);
             }
         }
@@ -481,6 +531,21 @@ impl Ledger {
         };
         silence.until_ms = at_ms;
         Applied::Done
+    }
+}
+
+/// What nobody was to be told of at a time: because somebody wanted that, or because its node was known to be down.
+struct Hidden<'a> {
+    at_ms: i64,
+    silences: Vec<&'a Silence>,
+    nodes_down: BTreeSet<String>,
+}
+
+impl Hidden<'_> {
+    fn is_hidden(&self, subject: &Subject, severity: Severity) -> bool {
+        let node = subject.labels.get(NODE_LABEL).filter(|_| subject.rule != NODE_DOWN);
+        let silences = |silence: &&Silence| silence.silences(&subject.rule, severity, &subject.labels, self.at_ms);
+        node.is_some_and(|node| self.nodes_down.contains(node)) || self.silences.iter().any(silences)
     }
 }
 

@@ -15,6 +15,7 @@ mod ledger;
 mod message;
 mod policy;
 mod rule;
+mod schedule;
 mod severity;
 mod signal;
 mod spike;
@@ -26,6 +27,7 @@ pub use ledger::{Applied, Entry, Ledger, MAX_SILENCES, Outcome, Over, Standing, 
 pub use message::{Alerts, Content, Digest, DigestedRule, MOST_NAMED, Message, Named, Status};
 pub use policy::{Matcher, Policy, Route, Silence};
 pub use rule::{Rule, Thresholds};
+pub use schedule::DigestSchedule;
 pub use severity::Severity;
 pub use signal::{Labels, Readings, Signal, Values};
 pub use spike::Spike;

@@ -89,12 +89,14 @@ impl Rule {
                 30 * SECOND_MS,
                 rule("redis_latency", Signal::RedisLatency, thresholds.redis_latency, Warning, SLACK),
             ),
-            after(5 * MINUTE_MS, rule("redis_unavailable", Signal::RedisUnavailable, 0.0, Warning, SLACK)),
-            after(15 * MINUTE_MS, rule("redis_unavailable_long", Signal::RedisUnavailable, 0.0, Critical, PAGERDUTY)),
+            // Nodes say for how long, so that a new leader of the cluster does not begin to count anew.
+            Self { clear: 0.0, ..rule("redis_unavailable", Signal::RedisUnavailable, 300.0, Warning, SLACK) },
+            Self { clear: 0.0, ..rule("redis_unavailable_long", Signal::RedisUnavailable, 900.0, Critical, PAGERDUTY) },
             rule("breaches", Signal::Breaches, thresholds.breaches, Warning, SLACK),
             rule("excessive_use", Signal::KeyDenials, thresholds.breaches, Warning, SLACK),
             rule("usage_spike", Signal::UsageSpike, super::spike::FIRE, Warning, SLACK),
-            after(5 * SECOND_MS, rule(LIMITER_FAILING, Signal::Degraded, 0.0, Critical, PAGERDUTY)),
+            // A failover may leave a few requests to the limits' `on_unavailable`: nobody is woken up for that.
+            Self { clear: 0.0, ..rule(LIMITER_FAILING, Signal::Degraded, 5.0, Critical, PAGERDUTY) },
             rule(LIMITER_FAILING, Signal::Leaderless, 5.0, Critical, PAGERDUTY),
             rule(LIMITER_FAILING, Signal::DiskFailed, 0.0, Critical, PAGERDUTY),
             Self { clear: 85.0, ..rule(LIMITER_FAILING, Signal::DiskFull, 90.0, Critical, PAGERDUTY) },

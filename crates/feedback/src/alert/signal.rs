@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// What an alert is about beside its rule: a node, a shard, a limit. Empty for the whole cluster.
 pub type Labels = BTreeMap<String, String>;
 
+/// The label of what is about a node: the node's number.
+pub(crate) const NODE_LABEL: &str = "node";
+
 /// What all signals show now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
@@ -36,7 +39,7 @@ pub enum Signal {
     BatchFailures,
     /// The greatest latency of Redis that a node sees, in milliseconds.
     RedisLatency,
-    /// 1 where a node does not reach its Redis; of each node.
+    /// For how long a node has not reached its Redis, in seconds; of each node.
     RedisUnavailable,
     /// Denials per minute; of each limit.
     Breaches,
@@ -44,7 +47,7 @@ pub enum Signal {
     KeyDenials,
     /// How unusual an endpoint's request rate is against its own history, see [`Spike`](super::Spike); of each endpoint.
     UsageSpike,
-    /// Requests that were decided without their group, per minute.
+    /// In how many seconds of the last minute requests were decided without their group; of the node that did so most often.
     Degraded,
     /// For how long a shard has had no leader, in seconds; of each shard.
     Leaderless,
@@ -113,11 +116,12 @@ impl Signal {
     pub fn unit(self) -> &'static str {
         match self {
             Self::ErrorRate | Self::QueueFull | Self::BatchFailures | Self::DiskFull => " %",
-            Self::CircuitTrips | Self::Breaches | Self::KeyDenials | Self::Degraded => " per minute",
+            Self::CircuitTrips | Self::Breaches | Self::KeyDenials => " per minute",
             Self::ResponseTime | Self::RedisLatency => " ms",
-            Self::Leaderless => " s",
+            Self::Leaderless | Self::RedisUnavailable => " s",
+            Self::Degraded => " s of the last minute",
             Self::UsageSpike => " standard deviations in excess",
-            Self::RedisUnavailable | Self::DiskFailed | Self::NodeDown | Self::Mode => "",
+            Self::DiskFailed | Self::NodeDown | Self::Mode => "",
         }
     }
 }

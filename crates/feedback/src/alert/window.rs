@@ -15,6 +15,9 @@ const FRESH_MS: i64 = 5_000;
 /// How long a value of a rate's history is.
 const SPIKE_STEP_MS: i64 = 10_000;
 
+/// The most samples of a node that are kept: one a second, and a few that came late.
+const MOST_SAMPLES: usize = 90;
+
 /// The most endpoints of which the history is kept.
 const MAX_ENDPOINTS: usize = 200;
 
@@ -53,6 +56,11 @@ impl Heard {
         }
     }
 
+    /// In how many seconds of the last minute it decided without a group.
+    fn degraded_seconds(&self) -> f64 {
+        self.samples.iter().filter(|(_, sample)| sample.requests.degraded > 0).count() as f64
+    }
+
     /// How the node is now; `None` if that is not known.
     fn present(&self, now_ms: i64) -> Option<&Sample> {
         self.samples.back().filter(|_| self.is_fresh(now_ms)).map(|(_, sample)| sample)
@@ -73,11 +81,16 @@ impl Window {
         }
     }
 
-    /// Takes what a node measured. What is of a node that is not expected is left out.
-    pub fn take(&mut self, node: u64, sample: Sample, now_ms: i64) {
+    /// Takes what a node measured so long ago. What is of a node that is not expected is left out, as is what is older than a minute or
+    /// than what is known.
+    pub fn take(&mut self, node: u64, sample: Sample, age_ms: i64, now_ms: i64) {
         let Some(heard) = self.nodes.get_mut(&node) else { return };
         (heard.last_ms, heard.is_known) = (now_ms, true);
-        heard.samples.push_back((now_ms, sample));
+        let at_ms = now_ms.saturating_sub(age_ms.max(0));
+        let is_older = heard.samples.back().is_some_and(|(latest_ms, _)| at_ms < *latest_ms);
+        if !is_older && now_ms.saturating_sub(at_ms) < MINUTE_MS && heard.samples.len() < MOST_SAMPLES {
+            heard.samples.push_back((at_ms, sample));
+        }
     }
 
     /// What all signals show now.
@@ -122,7 +135,7 @@ impl Window {
         BTreeMap::from([
             (Signal::ErrorRate, whole(percent(requests.failed, requests.total()))),
             (Signal::ResponseTime, whole(quantile_ms(&requests.latencies, 0.99).unwrap_or(0.0))),
-            (Signal::Degraded, whole(requests.degraded as f64)),
+            (Signal::Degraded, whole(self.nodes.values().map(Heard::degraded_seconds).fold(0.0, f64::max))),
             (Signal::CircuitTrips, whole(trips as f64)),
             (Signal::BatchFailures, whole(percent(failed_batches, failed_batches.saturating_add(batches.successful)))),
             (Signal::Breaches, counted(limits).collect()),
@@ -148,7 +161,7 @@ impl Window {
             (Signal::Mode, greatest(|sample| f64::from(sample.mode))),
             (
                 Signal::RedisUnavailable,
-                of_present(|sample| sample.redis.map(|redis| if redis.is_available { 0.0 } else { 1.0 })),
+                of_present(|sample| sample.redis.map(|redis| redis.unavailable_ms as f64 / 1e3)),
             ),
             (Signal::DiskFailed, of_present(|sample| Some(if sample.disk.has_failed { 1.0 } else { 0.0 }))),
             (Signal::DiskFull, of_present(|sample| sample.disk.fill.map(|fill| fill * 100.0))),
@@ -224,7 +237,7 @@ mod tests {
     fn shown(signal: Signal, samples: &[(u64, Sample)]) -> String {
         let mut window = Window::default();
         window.expect(&samples.iter().map(|(node, _)| *node).collect(), 0);
-        samples.iter().for_each(|(node, sample)| window.take(*node, sample.clone(), 1_000));
+        samples.iter().for_each(|(node, sample)| window.take(*node, sample.clone(), 0, 1_000));
         text(&window.read(2_000).values[&signal])
     }
 
@@ -244,7 +257,7 @@ mod tests {
             requests: Requests { allowed, failed, degraded, ..Requests::default() },
             ..none()
         };
-        let redis = |latency_ms, is_available| Sample { redis: Some(Redis { latency_ms, is_available }), ..none() };
+        let redis = |latency_ms, unavailable_ms| Sample { redis: Some(Redis { latency_ms, unavailable_ms }), ..none() };
         let leaderless = |shards: &[(u32, u64)]| Sample { leaderless: shards.iter().copied().collect(), ..none() };
         let denied = |denials| DeniedKey { limit: "a".to_owned(), key: "bob".to_owned(), denials };
         let denials = |denials| Sample {
@@ -258,12 +271,12 @@ mod tests {
         let cases = [
             (Signal::ErrorRate, vec![(1, requests(90, 0, 0)), (2, requests(0, 10, 0))], "=10"),
             (Signal::ErrorRate, vec![(1, none())], "=0"),
-            (Signal::Degraded, vec![(1, requests(9, 0, 2)), (2, requests(9, 0, 3))], "=5"),
+            (Signal::Degraded, vec![(1, requests(9, 0, 2)), (1, requests(9, 0, 1)), (2, requests(9, 0, 3))], "=2"),
             (Signal::Breaches, vec![(1, denials(3)), (2, denials(4))], "a=7"),
             (Signal::KeyDenials, vec![(1, denials(3)), (2, denials(4))], "bob/a=7"),
             (Signal::BatchFailures, vec![(1, batches(6, 1, 1)), (2, batches(2, 0, 0))], "=20"),
-            (Signal::RedisLatency, vec![(1, redis(3.0, true)), (2, redis(4.0, true))], "=4"),
-            (Signal::RedisUnavailable, vec![(1, redis(3.0, true)), (2, redis(4.0, false)), (3, none())], "1=0 2=1 3=…"),
+            (Signal::RedisLatency, vec![(1, redis(3.0, 0)), (2, redis(4.0, 0))], "=4"),
+            (Signal::RedisUnavailable, vec![(1, redis(3.0, 0)), (2, redis(4.0, 7_000)), (3, none())], "1=0 2=7 3=…"),
             (
                 Signal::QueueFull,
                 vec![(1, Sample { queue: 0.5, ..none() }), (2, Sample { queue: 0.25, ..none() })],
@@ -285,13 +298,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_while_nobody_could_be_told_counts_by_its_age() {
+        let mut window = Window::default();
+        window.expect(&BTreeSet::from([1]), 100_000);
+        let requests = Requests { degraded: 1, ..Requests::default() };
+        let degraded = Sample { requests, ..Sample::default() };
+        let ages_ms = [70_000, 60_000, 59_000, 30_000, 31_000, 0, -5_000];
+        ages_ms.iter().for_each(|age_ms| window.take(1, degraded.clone(), *age_ms, 100_000));
+        let shown = |window: &mut Window, now_ms| text(&window.read(now_ms).values[&Signal::Degraded]);
+        assert_eq!(shown(&mut window, 100_000), "=4", "too old, or before what is known, counts for nothing");
+        assert_eq!(shown(&mut window, 101_000), "=3");
+        assert_eq!(shown(&mut window, 130_000), "=2");
+    }
+
+    #[test]
     fn what_is_older_than_a_minute_counts_no_more_and_who_is_silent_is_down() {
         let mut window = Window::default();
         window.expect(&BTreeSet::from([1, 2]), 0);
         let requests = Requests { allowed: 1, failed: 1, ..Requests::default() };
         let sample = Sample { requests, mode: 1, ..Sample::default() };
-        window.take(1, sample.clone(), 0);
-        window.take(3, sample, 0);
+        window.take(1, sample.clone(), 0, 0);
+        window.take(3, sample, 0, 0);
         let cases = [
             (0, "=50", "1=0 2=…", "=1"),
             (4_999, "=50", "1=0 2=…", "=1"),

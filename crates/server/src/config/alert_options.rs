@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tollgate_cluster::AlertOptions;
-use tollgate_feedback::alert::{Matcher, Policy, Route, Rule, Severity, Signal, Thresholds};
+use tollgate_feedback::alert::{DigestSchedule, Matcher, Policy, Route, Rule, Severity, Signal, Thresholds};
 
 use super::{AlertRoute, AlertRule, Alerts};
 
@@ -15,14 +16,10 @@ impl Alerts {
     /// The rules, built-in ones first, and who is told of what.
     #[must_use]
     pub fn options(&self) -> AlertOptions {
-        AlertOptions { rules: self.all_rules(), policy: self.policy() }
+        AlertOptions { rules: self.all_rules(), policy: self.policy(), digest: self.digest() }
     }
 
     /// The lines that say what happened, by the names of the rules that have one of their own.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "nothing delivers messages yet: the node is to give this to its receivers")
-    )]
     pub(crate) fn templates(&self) -> BTreeMap<String, String> {
         let template = |(name, rule): (&String, &AlertRule)| Some((name.clone(), rule.template.clone()?));
         self.rules.iter().filter_map(template).collect()
@@ -52,6 +49,13 @@ impl Alerts {
         let own = self.rules.iter().filter(|(name, _)| !built_in.contains(name));
         rules.extend(own.filter_map(|(name, settings)| own_rule(name, settings)));
         rules
+    }
+
+    fn digest(&self) -> Option<DigestSchedule> {
+        let email = self.receivers.email.as_ref()?;
+        // A time zone that does not exist is refused at the start.
+        let time_zone = TimeZone::get(&email.time_zone).unwrap_or(TimeZone::UTC);
+        Some(DigestSchedule { to: "email".to_owned(), at: email.digest_at?, time_zone })
     }
 
     fn policy(&self) -> Policy {

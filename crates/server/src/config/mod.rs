@@ -108,7 +108,7 @@ impl Config {
     }
 
     /// The keys in which `new` differs and that a running node cannot take over; empty when it can become `new` as it
-    /// runs. Limits can change at any time.
+    /// runs. Limits and alerts can change at any time.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("http", self.http != new.http),
@@ -117,7 +117,6 @@ impl Config {
             ("redis", self.redis != new.redis),
             ("circuit_breaker", self.circuit_breaker != new.circuit_breaker),
             ("queue", self.queue != new.queue),
-            ("alerts", self.alerts != new.alerts),
             ("metrics", self.metrics != new.metrics),
             ("log", self.log != new.log),
         ];

@@ -1,6 +1,7 @@
 //! Who can be told of alerts.
 
 use jiff::civil::Time;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 use tollgate_api::FieldError;
 
@@ -143,10 +144,11 @@ fn check_mailbox(field: &str, address: &str) -> Result<(), FieldError> {
     }
 }
 
-/// Expects the shape of a name; which names exist is known to the time zone database of the machine that sends.
+/// Expects a name of the time zone database: that of the machine, or the one that this program brings along.
 fn check_time_zone(name: &str) -> Result<(), FieldError> {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-' | b'/');
-    if (1..=MAX_TIME_ZONE_BYTES).contains(&name.len()) && name.bytes().all(is_name_byte) {
+    let is_name = (1..=MAX_TIME_ZONE_BYTES).contains(&name.len()) && name.bytes().all(is_name_byte);
+    if is_name && TimeZone::get(name).is_ok() {
         Ok(())
     } else {
         Err(FieldError::new("time_zone", "must be the name of a time zone such as `Europe/Berlin`"))

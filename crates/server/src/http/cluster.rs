@@ -58,6 +58,8 @@ fn refused(id: NodeId, error: &ChangeError) -> ProblemResponse {
         | ChangeError::AddressTaken
         | ChangeError::ElsewhereAlready
         | ChangeError::LastNode
+        | ChangeError::UnknownSilence
+        | ChangeError::TooManySilences
         | ChangeError::Unavailable(_) => change_problem(error).into(),
     }
 }

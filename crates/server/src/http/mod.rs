@@ -24,6 +24,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::alerting::Alerting;
 use crate::telemetry::Telemetry;
 use respond::ProblemResponse;
 
@@ -33,6 +34,7 @@ pub(crate) use listener::Listener;
 pub(crate) struct App {
     pub(crate) node: Arc<Node>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) alerting: Arc<Alerting>,
 }
 
 #[derive(OpenApi)]

@@ -81,8 +81,9 @@ pub(super) fn settle_problem(error: SettleReservationError) -> Problem {
 /// Why a limit or a node was not changed.
 pub(super) fn change_problem(error: &ChangeError) -> Problem {
     let status = match error {
-        ChangeError::UnknownLimit | ChangeError::UnknownNode => StatusCode::NOT_FOUND,
-        ChangeError::TooManyLimits
+        ChangeError::UnknownLimit | ChangeError::UnknownNode | ChangeError::UnknownSilence => StatusCode::NOT_FOUND,
+        ChangeError::TooManySilences
+        | ChangeError::TooManyLimits
         | ChangeError::TooManyNodes
         | ChangeError::OtherData
         | ChangeError::AddressTaken

@@ -75,7 +75,7 @@ impl Alertmanager {
             && told.status == Status::Resolved
         {
             match self.held(letter, &told.rule).await {
-                Ok(held) => drop(held),
+                Ok(held) => add_ends(&mut alerts, held, letter),
                 Err(attempt) => return attempt,
             }
         }

@@ -11,11 +11,6 @@
 //! Reasons are for the one who is on call: they name the receiver and the cause. They hold none of the secrets of the configuration,
 //! even if a receiver sends one back, because all that leaves this module goes through [`blanks::Blanks`].
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing delivers messages yet: the node is to give this to its cluster")
-)]
-
 mod alertmanager;
 mod blanks;
 mod email;
@@ -74,7 +69,7 @@ pub(crate) struct Settings<'a> {
 /// A receiver that cannot be made from its configuration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("alerts.receivers.{receiver}: {problem}")]
-pub(crate) struct ReceiversError {
+pub struct ReceiversError {
     receiver: &'static str,
     problem: String,
 }

@@ -35,6 +35,11 @@ pub enum MessageOutcome {
 impl ReceiverKind {
     const ALL: [Self; 5] = [Self::Slack, Self::PagerDuty, Self::Email, Self::Webhook, Self::Alertmanager];
 
+    /// The kind of the receiver of this name, as the configuration has it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.label() == name)
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Slack => "slack",

@@ -88,7 +88,13 @@ impl ClusterMetrics {
             | Event::Voting { .. }
             | Event::Voted { .. }
             | Event::HandedOver { .. }
-            | Event::Degraded { .. } => {}
+            | Event::Degraded { .. }
+            | Event::Overlooked { .. }
+            | Event::Alerting
+            | Event::Alerted
+            | Event::Claimed { .. }
+            | Event::Delivering { .. }
+            | Event::Delivered { .. } => {}
         }
     }
 

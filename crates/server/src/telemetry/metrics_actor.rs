@@ -190,7 +190,7 @@ mod tests {
         let steady = Sample {
             endpoints: [("other".to_owned(), Requests::default())].into(),
             queue: 0.75,
-            redis: Some(Redis { latency_ms: 2.0, is_available: true }),
+            redis: Some(Redis { latency_ms: 2.0, unavailable_ms: 0 }),
             disk: Disk { has_failed: false, fill: Some(0.5) },
             mode: 2,
             ..Sample::default()

@@ -294,16 +294,14 @@ impl Telemetry {
     pub fn alert_messages_waiting(&self, messages: usize) {
         self.alerts.waiting(messages);
     }
-
-    /// So many alerts found no place and were not looked at.
-    pub fn alerts_overlooked(&self, alerts: u64) {
-        self.alerts.overlooked(alerts);
-    }
 }
 
 impl Events for Telemetry {
     fn on(&self, event: Event) {
-        self.cluster.on(event);
+        match event {
+            Event::Overlooked { subjects } => self.alerts.overlooked(subjects),
+            event => self.cluster.on(event),
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the parts of a node tell of themselves: batches, queue, circuit breaker, mode, Redis. Where a part is not there, its metrics
 //! stay at 0.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use metrics::{Counter, Gauge};
+use tokio::time::Instant;
 use tollgate_feedback::sample::{Batches, Redis};
 
 use super::histogram::{Histogram, Scale};
@@ -69,7 +72,8 @@ struct State {
     mode: AtomicU8,
     /// Whether there is a Redis at all, which is known when it was spoken to.
     has_redis: AtomicBool,
-    redis_available: AtomicBool,
+    /// Since when it is not reached; `None` while it is.
+    redis_away: ArcSwapOption<Instant>,
     redis_latency_us: AtomicU64,
 }
 
@@ -199,7 +203,11 @@ impl Parts {
     }
 
     pub(super) fn redis_available(&self, is_available: bool) {
-        self.state.redis_available.store(is_available, Ordering::Relaxed);
+        if is_available {
+            self.state.redis_away.store(None);
+        } else if self.state.redis_away.load().is_none() {
+            self.state.redis_away.store(Some(Arc::new(Instant::now())));
+        }
         self.state.has_redis.store(true, Ordering::Relaxed);
         self.shown.redis_available.set(f64::from(u8::from(is_available)));
     }
@@ -228,11 +236,15 @@ impl Parts {
     }
 }
 
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl State {
     fn redis(&self) -> Option<Redis> {
         self.has_redis.load(Ordering::Relaxed).then(|| Redis {
             latency_ms: self.redis_latency_us.load(Ordering::Relaxed) as f64 / 1e3,
-            is_available: self.redis_available.load(Ordering::Relaxed),
+            unavailable_ms: self.redis_away.load().as_ref().map_or(0, |since| millis(since.elapsed())),
         })
     }
 }
@@ -272,13 +284,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_redis_is_there_once_it_was_spoken_to() {
+    #[tokio::test(start_paused = true)]
+    async fn a_redis_is_there_once_it_was_spoken_to() {
         let parts = Parts::new(&Maker::new(), true);
         assert_eq!(parts.status().redis, None);
         parts.redis_answered(Duration::from_micros(1_500));
-        assert_eq!(parts.status().redis, Some(Redis { latency_ms: 1.5, is_available: true }));
-        parts.redis_available(false);
-        assert_eq!(parts.status().redis, Some(Redis { latency_ms: 1.5, is_available: false }));
+        assert_eq!(parts.status().redis, Some(Redis { latency_ms: 1.5, unavailable_ms: 0 }));
+        for (is_available, unavailable_ms) in [(false, 0), (false, 1_000), (true, 0), (false, 0)] {
+            parts.redis_available(is_available);
+            assert_eq!(parts.status().redis, Some(Redis { latency_ms: 1.5, unavailable_ms }));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
     }
 }

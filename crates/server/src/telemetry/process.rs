@@ -1,4 +1,4 @@
-//! What the operating system says of this process, under the names that all exporters of Prometheus have for it.
+//! What the operating system says of this process: the figures that all exporters of Prometheus have for it.
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};

@@ -211,6 +211,38 @@ fn a_digest_of_a_day_is_written_once() {
 }
 
 #[test]
+fn a_digest_says_what_fired_since_the_last() {
+    let mut fixture = Fixture::new();
+    fixture.change(0, &[("busy", "1", Fired), ("busy", "2", Fired), (NODE_DOWN, "3", Fired)]);
+    fixture.change(1, &[("busy", "1", Resolved)]);
+    let said = |ledger: &Ledger| {
+        let Digest { day, rules, undelivered } = ledger.digest("2026-11-23");
+        let rules = rules.iter().map(|DigestedRule { rule, fired, firing }| format!("{rule} {fired}/{firing}"));
+        format!("{day}: {}, {undelivered} undelivered", rules.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(said(&fixture.ledger), "2026-11-23: busy 2/1, node_down 1/1, 0 undelivered");
+    fixture.deliver(1, Outcome::GivenUp { reason: "no such hook".to_owned() });
+    assert_eq!(said(&fixture.ledger), "2026-11-23: busy 2/1, node_down 1/1, 1 undelivered");
+    fixture.ledger.apply(&Entry::Digest { day: "2026-11-23".to_owned(), messages: Vec::new() });
+    fixture.change(2, &[("busy", "2", Resolved)]);
+    assert_eq!(said(&fixture.ledger), "2026-11-23: node_down 0/1, 0 undelivered");
+}
+
+#[test]
+fn of_what_has_no_room_the_most_urgent_is_planned_first_and_each_receiver_has_room_of_its_own() {
+    let mut fixture = Fixture::new();
+    let digest = |_| Message { receiver: "pagerduty".to_owned(), at_ms: 0, content: Content::Test };
+    let messages = (0..MAX_WAITING).map(digest).collect();
+    fixture.ledger.apply(&Entry::Digest { day: "2026-11-23".to_owned(), messages });
+    let both = [("busy", "1", Fired), (NODE_DOWN, "2", Fired)];
+    assert_eq!(fixture.change(0, &both), "slack busy Firing 1");
+    fixture.deliver(0, Outcome::Delivered);
+    fixture.deliver(0, Outcome::Delivered);
+    fixture.rules.iter_mut().for_each(|rule| rule.receivers = vec!["pagerduty".to_owned()]);
+    assert_eq!(fixture.change(1, &[]), "pagerduty node_down Firing 2, slack busy Resolved 1");
+}
+
+#[test]
 fn what_waits_is_bounded_and_the_rest_is_planned_when_there_is_room() {
     let mut fixture = Fixture::new();
     let names: Vec<String> = (0..MAX_WAITING + 5).map(|number| format!("r{number}")).collect();

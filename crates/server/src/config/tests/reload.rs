@@ -30,7 +30,7 @@ fn what_needs_a_restart_is_named() {
         ("max_buckets: 5\nlog: debug\nmetrics: {legacy_names: false}", &["max_buckets", "metrics", "log"]),
         ("redis: {url: 'redis://a'}", &["redis"]),
         ("queue: {max_size: 50}\ncircuit_breaker: {timeout: 1}", &["circuit_breaker", "queue"]),
-        ("alerts: {receivers: {webhook: {url: 'https://a'}}}", &["alerts"]),
+        ("alerts: {receivers: {webhook: {url: 'https://a'}}}", &[]),
         ("cluster: {node: 2, peer: 'p:1', shards: 2}", &["cluster.node", "cluster.peer", "cluster.shards"]),
         ("cluster: {nodes: {1: 'a:1'}, replication: 1}", &["cluster.nodes", "cluster.replication"]),
         (

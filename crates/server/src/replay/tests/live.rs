@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tollgate_cluster::{
-    Clock, Entropy, Environment, Event, Events, Forming, Link, Node, NodeIdentity, NodeOptions, Request,
-    SNAPSHOT_LOG_BYTES, Verdict,
+    AlertOptions, Attempt, Clock, Courier, Delivery, Entropy, Environment, Event, Events, Forming, Link, Node,
+    NodeIdentity, NodeOptions, Request, SNAPSHOT_LOG_BYTES, Verdict,
 };
 use tollgate_limiter::{ClockReading, Limit, ShardTime};
 use tollgate_storage::MemoryStorage;
@@ -90,6 +91,15 @@ impl Events for Work {
     }
 }
 
+/// Carries messages to nobody, as there is none.
+struct Nobody;
+
+impl Courier for Nobody {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, Attempt> {
+        panic!("nobody is to be told: {delivery:?}")
+    }
+}
+
 /// A node and all that it was asked to do.
 struct Live {
     node: Arc<Node>,
@@ -107,6 +117,7 @@ impl Live {
             entropy: Arc::new(CountingEntropy::default()),
             events: Arc::clone(&work) as Arc<dyn Events>,
             storage: Arc::new(MemoryStorage::new()),
+            courier: Arc::new(Nobody),
         };
         let identity = NodeIdentity::of_data(&*environment.storage, 1, &CountingEntropy::default())
             .await
@@ -124,6 +135,7 @@ impl Live {
             max_buckets: MAX_BUCKETS,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             limits,
+            alerts: AlertOptions::default(),
         };
         let (transport, inbound) = MemoryNetwork::new().join(NodeId(1));
         let link = Link { transport: Arc::new(transport), inbound };

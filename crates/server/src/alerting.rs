@@ -1,0 +1,122 @@
+//! Alerts as a node has them: what is configured, who is told, and the metrics of both.
+
+use std::sync::{Arc, Weak};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tollgate_cluster::{AlertOptions, Attempt, Clock, Courier, Delivery, Entropy, Node};
+use tollgate_feedback::alert::Severity;
+
+use crate::config::Alerts;
+use crate::environment::OsEntropy;
+use crate::receivers::{Receivers, ReceiversError, Settings, test_message};
+use crate::telemetry::{MessageOutcome, ReceiverKind, Samples, Telemetry};
+
+/// The subscriber of the metric stream that the alerts are.
+const SUBSCRIBER: &str = "alerts";
+
+/// Who is told, and what is counted of it.
+pub(crate) struct Alerting {
+    receivers: Receivers,
+    telemetry: Arc<Telemetry>,
+    clock: Arc<dyn Clock>,
+    /// Where people see more.
+    client_url: Option<String>,
+}
+
+impl Alerting {
+    /// The receivers of a configuration; `client_url` is where people see more.
+    ///
+    /// # Errors
+    /// A receiver that cannot be made.
+    pub(crate) fn new(
+        alerts: &Alerts,
+        client_url: Option<String>,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ReceiversError> {
+        let receivers = Receivers::new(settings(alerts, client_url.clone(), Arc::clone(&clock)))?;
+        Ok(Self { receivers, telemetry, clock, client_url })
+    }
+
+    /// Puts a new configuration in place of the present one.
+    ///
+    /// # Errors
+    /// A receiver that cannot be made; then all stays as it is.
+    pub(crate) fn reconfigure(&self, alerts: &Alerts, node: &Node) -> Result<(), ReceiversError> {
+        self.receivers.replace(settings(alerts, self.client_url.clone(), Arc::clone(&self.clock)))?;
+        node.configure_alerts(alerts.options());
+        Ok(())
+    }
+
+    /// Has a receiver be told, by this node and at once, that it is tested.
+    pub(crate) async fn test(&self, receiver: &str, node: &Node) -> Attempt {
+        let id = format!("{:032x}-{}", node.cluster(), OsEntropy.bits() as u64);
+        let message = test_message(receiver, node.alert_time_ms());
+        self.receivers.deliver(Delivery { id, message, may_be_repeat: false }).await
+    }
+
+    /// Passes on what the node measures, and shows how the alerts stand, for as long as the node is there.
+    pub(crate) fn watch(&self, node: &Arc<Node>) {
+        let samples = self.telemetry.subscribe(SUBSCRIBER);
+        tokio::spawn(pass_on(samples, Arc::downgrade(node), Arc::clone(&self.telemetry)));
+    }
+}
+
+async fn pass_on(mut samples: Samples, node: Weak<Node>, telemetry: Arc<Telemetry>) {
+    while let Some(sample) = samples.next().await
+        && let Some(node) = node.upgrade()
+    {
+        node.observe(sample.as_ref().clone());
+        show(&node, &telemetry);
+    }
+}
+
+/// Shows how the alerts stand where group 0 is led: elsewhere they would be counted once more.
+fn show(node: &Node, telemetry: &Telemetry) {
+    let AlertOptions { rules, .. } = node.alert_options();
+    let severity = |rule: &str, signal| {
+        rules.iter().find(|own| own.name == rule && own.signal == signal).map_or(Severity::Info, |rule| rule.severity)
+    };
+    let is_leader = node.cluster_status().leader == Some(node.number());
+    let (firing, waiting) = node.read_alerts(|ledger| {
+        let standing = ledger.standing().filter(|_| is_leader);
+        let firing: Vec<Severity> =
+            standing.map(|(subject, standing)| severity(&subject.rule, standing.signal)).collect();
+        (firing, if is_leader { ledger.outbox().count() } else { 0 })
+    });
+    for severity in [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical] {
+        telemetry.alerts_firing(severity, firing.iter().filter(|other| **other == severity).count());
+    }
+    telemetry.alert_messages_waiting(waiting);
+}
+
+fn settings(alerts: &Alerts, client_url: Option<String>, clock: Arc<dyn Clock>) -> Settings<'_> {
+    Settings { receivers: &alerts.receivers, templates: alerts.templates(), client_url, clock }
+}
+
+/// The courier of a node: its receivers, each attempt counted.
+pub(crate) struct CountedCourier(pub(crate) Arc<Alerting>);
+
+impl Courier for CountedCourier {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'static, Attempt> {
+        let kind = ReceiverKind::named(&delivery.message.receiver);
+        let (delivering, telemetry) = (self.0.receivers.deliver(delivery), Arc::clone(&self.0.telemetry));
+        let counted = async move {
+            let attempt = delivering.await;
+            if let Some(kind) = kind {
+                telemetry.alert_message(kind, outcome(&attempt));
+            }
+            attempt
+        };
+        counted.boxed()
+    }
+}
+
+fn outcome(attempt: &Attempt) -> MessageOutcome {
+    match attempt {
+        Attempt::Delivered { .. } => MessageOutcome::Delivered,
+        Attempt::Later { .. } => MessageOutcome::Later,
+        Attempt::Never { .. } => MessageOutcome::GivenUp,
+    }
+}
