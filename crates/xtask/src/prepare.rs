@@ -36,19 +36,12 @@ pub(crate) fn machine() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !is_there("apt-get") {
-        bail!("these packages are missing, and there is no apt-get to install them: {}", missing.join(" "));
-    }
-    let updated = run(as_root("apt-get").args(["update", "-q"]));
-    let install = ["install", "-y", "-q", "--no-install-recommends"];
-    let installed = updated.and_then(|()| run(as_root("apt-get").args(install).args(&missing)));
-    match installed {
+    match install_packages(&missing) {
         Err(error) if missing.iter().all(|package| SPARED.contains(package)) => {
             println!("{error}; the tests that use {} say that they are skipped", missing.join(" and "));
-            Ok(())
         }
-        installed => installed,
-    }?;
+        installed => installed?,
+    }
     if missing.contains(&ALERTMANAGER) && is_there(ALERTMANAGER) && Path::new("/run/systemd/system").is_dir() {
         run(as_root("systemctl").args(["disable", "--now", "-q", ALERTMANAGER]))?;
     }
@@ -79,6 +72,14 @@ fn python() -> Result<PathBuf> {
 
 fn install(environment: &Path, package: &str) -> Result<()> {
     run(Command::new(environment.join("bin/pip")).args(["install", "-q", package]))
+}
+
+fn install_packages(missing: &[&str]) -> Result<()> {
+    if !is_there("apt-get") {
+        bail!("these packages are missing, and there is no apt-get to install them: {}", missing.join(" "));
+    }
+    run(as_root("apt-get").args(["update", "-q"]))?;
+    run(as_root("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(missing))
 }
 
 fn as_root(program: &str) -> Command {
