@@ -33,7 +33,9 @@ impl Sender {
     /// # Errors
     /// [`Error::Setup`].
     pub(crate) fn new(http: ClientBuilder, options: Options) -> Result<Self, Error> {
-        let http = http.redirect(Policy::none()).build();
+        // It speaks no TLS, but shares a program with what does: without this it would read the certificates of the operating
+        // system for nothing, and fail where there are none.
+        let http = http.redirect(Policy::none()).tls_certs_only([]).build();
         Ok(Self {
             http: http.map_err(|error| Error::Setup { problem: root_cause(&error) })?,
             options,

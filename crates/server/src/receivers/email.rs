@@ -1,7 +1,8 @@
 //! Mail, through a server that takes it for others (RFC 5321, RFC 6409).
 //!
-//! `smtps://` is TLS from the first byte, at port 465. `smtp://` is STARTTLS where the server offers it; a server elsewhere than on this
-//! machine must offer it before it is told a password. Without a port in the URL it is 587 with an account and 25 without.
+//! `smtps://` is TLS from the first byte, at port 465. `smtp://` is STARTTLS where the server offers it, and a server must offer
+//! it before it is told a password; on this machine there is none of it, since nothing leaves the machine and the servers there have
+//! certificates that nobody trusts. Without a port in the URL it is 587 with an account and 25 without.
 //!
 //! The conversation is led here step by step, and not by lettre's transport, for three reasons: its timeout covers no more than the
 //! connection, it does not say whether the message itself was on its way when something failed, and one address that is refused would
@@ -64,6 +65,8 @@ enum Encryption {
     Required,
     /// All after the greeting, if the server can.
     IfOffered,
+    /// Nothing.
+    Needless,
 }
 
 /// A conversation in which the server waits for the message.
@@ -124,9 +127,10 @@ impl Email {
         let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
         let (encryption, port) = match (url.scheme(), &account) {
             ("smtps", _) => (Encryption::Always, SMTPS),
-            (_, Some(_)) => (if is_here { Encryption::IfOffered } else { Encryption::Required }, SUBMISSION),
+            (_, Some(_)) => (Encryption::Required, SUBMISSION),
             (_, None) => (Encryption::IfOffered, SMTP),
         };
+        let encryption = if is_here && encryption != Encryption::Always { Encryption::Needless } else { encryption };
         Some(Server { port: url.port().unwrap_or(port), host, encryption, account })
     }
 
@@ -192,6 +196,9 @@ impl Server {
             return Ok(AsyncSmtpConnection::connect_tokio1(at, Some(CONNECT), &hello, Some(tls), None).await?);
         }
         let mut connection = AsyncSmtpConnection::connect_tokio1(at, Some(CONNECT), &hello, None, None).await?;
+        if self.encryption == Encryption::Needless {
+            return Ok(connection);
+        }
         if connection.can_starttls() {
             connection.starttls(TlsParameters::new(self.host.clone())?, &hello).await?;
         } else if self.encryption == Encryption::Required {

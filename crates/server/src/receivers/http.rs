@@ -1,8 +1,8 @@
 //! One request to a receiver that speaks HTTP, and what its answer means.
 //!
 //! Certificates are trusted that the operating system trusts, so that an authority of a company's own, installed as on any of its
-//! machines, is trusted here as well. Redirects are not followed, because what is sent is a secret's holder's word and a redirect may
-//! lead anywhere. Proxies of the environment are not used, because nobody would see from the configuration where secrets go.
+//! machines, is trusted here as well. Redirects are not followed: they may lead anywhere, and what is sent holds secrets. Proxies of
+//! the environment are not used, because nobody would see from the configuration where secrets go.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,13 +1,9 @@
 //! What becomes of a message when the receiver fails in one way or another: the same of all that speak HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tollgate_cluster::Attempt;
 
 use super::servers::{Act, acting, answering};
@@ -103,20 +99,4 @@ async fn a_body_that_does_not_end_is_read_no_further_than_it_matters() {
         let webhook = deliver(&super::webhook(&url, None), firing("webhook", &[])).await;
         check(&format!("{act:?}"), &webhook, "delivered", "200 OK");
     }
-}
-
-#[tokio::test]
-async fn a_server_that_cannot_show_who_it_is_is_told_nothing() {
-    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key);
-    let acceptor = TlsAcceptor::from(Arc::new(config.expect("a key for the certificate")));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            assert!(acceptor.accept(connection).await.is_err(), "nobody trusts the certificate");
-        }
-    });
-    check_all("its own certificate", &format!("https://localhost:{port}"), "later", "certificate").await;
 }

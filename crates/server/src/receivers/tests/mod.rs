@@ -9,6 +9,7 @@ mod pagerduty;
 mod servers;
 mod slack;
 mod texts;
+mod tls;
 mod webhook;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ fn a_summary_says_in_a_line_what_happened() {
         "[RESOLVED] error_rate: 7.2 % +3 more",
         "[FIRING] error_rate +3 more",
         "[UNDELIVERED] slack could not be told of error_rate: answered 404",
-        "[DIGEST] 2023-11-13: 1 rules fired, 2 messages were not delivered",
+        "[DIGEST] 2023-11-13: 1 rule fired, 2 not delivered",
         "[DIGEST] : 0 rules fired",
         "[TEST] Somebody tests whether the receiver slack is reached: nothing is wrong",
     ];
