@@ -126,13 +126,13 @@ async fn the_state_of_the_node_is_measured_each_second() {
 #[tokio::test]
 async fn statistics_tell_what_was_asked_and_who_was_denied() {
     let node = Home::with_config(CONFIG).start();
-    let denied = acquire_many(&node, "search", std::iter::repeat_n("a\nb".to_owned(), 10)).await;
+    let denied = acquire_many(&node, "search", std::iter::repeat_n("alice".to_owned(), 10)).await;
     assert_eq!(denied, 7);
     acquire_many(&node, "users", (0..5).map(|number| number.to_string())).await;
     let stats = until_stats(&node, "/v1/stats", |stats| stats["windows"]["1m"]["requests"] == json!(15)).await;
     assert_eq!((&stats["endpoint"], &stats["node"], &stats["mode"]), (&Value::Null, &json!(1), &json!("normal")));
     assert_eq!(stats["limits"], json!([{"name": "search", "denials": 7}]));
-    assert_eq!(stats["denied_keys"], json!([{"limit": "search", "key": "a\u{fffd}b", "denials": 7}]));
+    assert_eq!(stats["denied_keys"], json!([{"limit": "search", "key": "alice", "denials": 7}]));
     let minute = &stats["windows"]["1m"];
     assert_eq!((&minute["allowed"], &minute["denied"], &minute["failed"]), (&json!(8), &json!(7), &json!(0)));
     assert!(minute["latency_ms"]["p99"].as_f64().is_some_and(|p99| p99 > 0.0), "{minute}");
