@@ -15,6 +15,11 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct LabelPatterns(Vec<String>);
 
 impl LabelPatterns {
+    /// These patterns; `None` if there are none.
+    pub fn new(patterns: Vec<String>) -> Option<Self> {
+        (!patterns.is_empty()).then_some(Self(patterns))
+    }
+
     /// The patterns, of which there is at least one, as they were written.
     pub fn as_slice(&self) -> &[String] {
         &self.0

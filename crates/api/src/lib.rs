@@ -16,6 +16,7 @@ mod acquire_many;
 mod acquire_request;
 mod add_node;
 mod address;
+mod alerts;
 mod body;
 mod bucket;
 mod cluster;
@@ -40,6 +41,10 @@ pub use acquire_many::{AcquireManyAnswer, AcquireManyRequest, AcquireResult, Ans
 pub use acquire_request::{AcquireRequest, DEFAULT_PREFIX, MAX_WAIT_MS};
 pub use add_node::AddNodeRequest;
 pub use address::port_of_address;
+pub use alerts::{
+    AlertSeverity, AlertsAnswer, ExplainAnswer, ExplainedMetric, FiringAlert, RecentAlert, SilenceAnswer, SilenceList,
+    SilenceRequest, TestAlertAnswer, TestAlertRequest, UndeliveredMessage, WaitingMessage,
+};
 pub use body::{BodyError, parse_json};
 pub use bucket::BucketAnswer;
 pub use cluster::{ClusterAnswer, NodeAnswer, NodeDuty, ShardAnswer};

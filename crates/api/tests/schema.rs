@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tollgate_api::{
     AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, ClusterAnswer, Health,
-    LimitDocument, LimitList, NodeAnswer, Problem, SettleRequest, ShardAnswer, StatsAnswer, TierDocument,
+    LimitDocument, LimitList, NodeAnswer, Problem, SettleRequest, ShardAnswer, SilenceRequest, StatsAnswer,
+    TestAlertRequest, TierDocument,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -22,6 +23,8 @@ fn what_is_read_strictly_allows_no_other_fields() {
         schema::<AcquireManyRequest>(),
         schema::<SettleRequest>(),
         schema::<AddNodeRequest>(),
+        schema::<SilenceRequest>(),
+        schema::<TestAlertRequest>(),
         schema::<LimitDocument>(),
         schema::<TierDocument>(),
     ] {
@@ -36,6 +39,8 @@ fn fields_without_a_default_are_required() {
         (schema::<AcquireManyRequest>(), json!(["requests"])),
         (schema::<SettleRequest>(), json!(["reservation", "actual"])),
         (schema::<AddNodeRequest>(), json!(["id", "peer"])),
+        (schema::<SilenceRequest>(), json!(["matchers", "author"])),
+        (schema::<TestAlertRequest>(), json!(["receiver"])),
         (schema::<LimitDocument>(), Value::Null),
         (schema::<TierDocument>(), json!(["requests_per_minute"])),
     ] {

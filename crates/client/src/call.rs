@@ -1,10 +1,17 @@
 //! The calls of the HTTP API, as values.
 
+use std::collections::BTreeMap;
+
 use reqwest::Method;
 use serde::Serialize;
-use tollgate_api::{AcquireManyRequest, AcquireRequest, AddNodeRequest, LimitDocument, SettleRequest};
+use tollgate_api::{
+    AcquireManyRequest, AcquireRequest, AddNodeRequest, LimitDocument, SettleRequest, SilenceRequest, TestAlertRequest,
+};
 
 use crate::BucketQuery;
+
+/// How long a receiver of alerts may take to answer, in milliseconds.
+const RECEIVER_MS: u64 = 20_000;
 
 /// One call: what to send, and what may be concluded when it fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +118,35 @@ impl Call {
     pub(crate) fn stats(endpoint: Option<&str>) -> Self {
         let query = endpoint.map(|endpoint| ("endpoint".to_owned(), endpoint.to_owned())).into_iter().collect();
         Self { query, ..Self::new(Method::GET, ["v1", "stats"]) }
+    }
+
+    pub(crate) fn alerts() -> Self {
+        Self::new(Method::GET, ["v1", "alerts"])
+    }
+
+    /// Not repeated blindly: the receiver would get it twice. It may take as long as a receiver may.
+    pub(crate) fn test_alert(request: &TestAlertRequest) -> Self {
+        let call = Self::new(Method::POST, ["v1", "alerts", "test"]);
+        Self { body: Some(json(request)), is_idempotent: false, wait_ms: RECEIVER_MS, ..call }
+    }
+
+    pub(crate) fn explain_alert(rule: &str, labels: &BTreeMap<String, String>) -> Self {
+        let labels = labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let query = std::iter::once(("rule".to_owned(), rule.to_owned())).chain(labels).collect();
+        Self { query, ..Self::new(Method::GET, ["v1", "alerts", "explain"]) }
+    }
+
+    pub(crate) fn silences() -> Self {
+        Self::new(Method::GET, ["v1", "silences"])
+    }
+
+    pub(crate) fn add_silence(request: &SilenceRequest) -> Self {
+        Self::post("silences", request)
+    }
+
+    /// Not repeated blindly: if the first was carried out, the second is told that there is no such silence.
+    pub(crate) fn end_silence(id: u64) -> Self {
+        Self { is_idempotent: false, ..Self::new(Method::DELETE, ["v1", "silences", &id.to_string()]) }
     }
 
     pub(crate) fn health() -> Self {

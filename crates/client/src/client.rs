@@ -1,11 +1,13 @@
 //! The client of one node: one method a call.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reqwest::{StatusCode, Url};
 use tollgate_api::{
-    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, BucketAnswer, ClusterAnswer,
-    Health, LimitDocument, LimitList, SettleAnswer, SettleRequest, StatsAnswer,
+    AcquireAnswer, AcquireManyAnswer, AcquireManyRequest, AcquireRequest, AddNodeRequest, AlertsAnswer, BucketAnswer,
+    ClusterAnswer, ExplainAnswer, Health, LimitDocument, LimitList, SettleAnswer, SettleRequest, SilenceAnswer,
+    SilenceList, SilenceRequest, StatsAnswer, TestAlertAnswer, TestAlertRequest,
 };
 
 use crate::call::Call;
@@ -172,6 +174,54 @@ impl Client {
     /// See [`Client`]; [`Error::Refused`] with 404 for an endpoint without statistics of its own.
     pub async fn stats(&self, endpoint: Option<&str>) -> Result<StatsAnswer, Error> {
         self.send(&Call::stats(endpoint)).await?.answer()
+    }
+
+    /// How the alerts of the cluster stand, as far as the node knows.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn alerts(&self) -> Result<AlertsAnswer, Error> {
+        self.send(&Call::alerts()).await?.answer()
+    }
+
+    /// Has a receiver of alerts get a test message; answers with its receipt.
+    ///
+    /// # Errors
+    /// See [`Client`]; [`Error::Refused`] with 404 for an unknown receiver, and with 502 and the reason for one that did not take it.
+    pub async fn test_alert(&self, request: &TestAlertRequest) -> Result<TestAlertAnswer, Error> {
+        self.send(&Call::test_alert(request)).await?.answer()
+    }
+
+    /// When an alert of a rule with these labels fires, and who is told.
+    ///
+    /// # Errors
+    /// See [`Client`]; [`Error::Refused`] with 404 for an unknown rule.
+    pub async fn explain_alert(&self, rule: &str, labels: &BTreeMap<String, String>) -> Result<ExplainAnswer, Error> {
+        self.send(&Call::explain_alert(rule, labels)).await?.answer()
+    }
+
+    /// The silences that last, or begin later.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn silences(&self) -> Result<SilenceList, Error> {
+        self.send(&Call::silences()).await?.answer()
+    }
+
+    /// Has nobody be told of some alerts for a while.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn add_silence(&self, request: &SilenceRequest) -> Result<SilenceAnswer, Error> {
+        self.send(&Call::add_silence(request)).await?.answer()
+    }
+
+    /// Ends the silence with this number.
+    ///
+    /// # Errors
+    /// See [`Client`]; [`Error::Refused`] with 404 for one that is over.
+    pub async fn end_silence(&self, id: u64) -> Result<(), Error> {
+        self.send(&Call::end_silence(id)).await?.succeeded()
     }
 
     /// How the node is, also when it cannot serve.

@@ -17,11 +17,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
-use tollgate_api::{AddNodeRequest, SettleRequest};
+use tollgate_api::{AddNodeRequest, SettleRequest, TestAlertRequest};
 
 pub use arguments::{
-    AcquireArguments, BucketArguments, BucketsCommand, ClusterArguments, ClusterCommand, Connection, Label,
-    LimitsArguments, LimitsCommand, PeekArguments, SettleArguments, StatsArguments, Subject,
+    AcquireArguments, AlertsArguments, AlertsCommand, BucketArguments, BucketsCommand, ClusterArguments,
+    ClusterCommand, Connection, Label, LimitsArguments, LimitsCommand, PeekArguments, SettleArguments,
+    SilenceArguments, StatsArguments, Subject,
 };
 pub use failure::Failure;
 pub use outcome::{Outcome, Verdict};
@@ -54,6 +55,9 @@ pub enum Command {
     /// Show the nodes and shards of the cluster, or change the nodes
     #[command(after_help = arguments::CLUSTER_EXAMPLES)]
     Cluster(ClusterArguments),
+    /// Show the alerts of the cluster, silence some, or test who is told
+    #[command(after_help = arguments::ALERTS_EXAMPLES)]
+    Alerts(AlertsArguments),
     /// Show what the node measured lately
     #[command(after_help = arguments::STATS_EXAMPLES)]
     Stats(StatsArguments),
@@ -112,6 +116,7 @@ impl Command {
             Self::Buckets(BucketsCommand::Get(bucket)) => Call::bucket(&bucket.to_query()?),
             Self::Buckets(BucketsCommand::Reset(bucket)) => Call::reset_bucket(&bucket.to_query()?),
             Self::Cluster(arguments) => arguments.to_call(),
+            Self::Alerts(arguments) => arguments.to_call()?,
             Self::Stats(arguments) => Call::stats(arguments.endpoint.as_deref()),
             Self::Health => Call::health(),
         })
@@ -125,6 +130,19 @@ impl LimitsArguments {
             LimitsCommand::Get { name } => Call::limit(name),
             LimitsCommand::Put { file } => Call::put_limit(&limit_file::read(file)?),
             LimitsCommand::Delete { name } => Call::delete_limit(name),
+        })
+    }
+}
+
+impl AlertsArguments {
+    fn to_call(&self) -> Result<Call, Failure> {
+        Ok(match self.command() {
+            AlertsCommand::List => Call::alerts(),
+            AlertsCommand::Test { receiver } => Call::test_alert(&TestAlertRequest { receiver: receiver.clone() }),
+            AlertsCommand::Silence(silence) => Call::add_silence(&silence.to_request()),
+            AlertsCommand::Silences => Call::silences(),
+            AlertsCommand::Unsilence { id } => Call::end_silence(*id),
+            AlertsCommand::Explain { rule, labels } => Call::explain_alert(rule, &arguments::labels(labels)?),
         })
     }
 }

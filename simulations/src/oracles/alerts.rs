@@ -37,10 +37,8 @@ impl Alerts {
     pub(super) fn hear(&mut self, node: NodeId, event: &Event, now: Ms) {
         match event {
             Event::Delivering { message, fate } => drop(self.answered.insert((node, *message), *fate)),
-            Event::Delivered { message } => {
-                if self.answered.remove(&(node, *message)) == Some(Fate::Arrived) {
-                    self.receipts.entry(*message).or_insert(now);
-                }
+            Event::Delivered { message } if self.answered.remove(&(node, *message)) == Some(Fate::Arrived) => {
+                self.receipts.entry(*message).or_insert(now);
             }
             _ => {}
         }
@@ -118,13 +116,16 @@ fn stuck(ledger: &Ledger) -> Vec<String> {
     stuck.map(|(number, waiting)| format!("message {number} still waits: {waiting:?}")).collect()
 }
 
+/// What a message said: of which episode, and when it was written.
+type Said = (u64, Status, i64);
+
 /// Of each receiver and rule: episodes whose messages came out of order, or twice in other words.
 fn disordered(ledger: &Ledger, arrivals: &[Arrival]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let firsts = arrivals.iter().filter(|arrival| seen.insert(arrival.number));
     let given_up: Vec<u64> = ledger.undelivered().filter_map(|other| episode(&other.message)).collect();
     let mut wrong = Vec::new();
-    let mut told: BTreeMap<(&str, &str), Vec<(u64, Status, i64)>> = BTreeMap::new();
+    let mut told: BTreeMap<(&str, &str), Vec<Said>> = BTreeMap::new();
     for arrival in firsts {
         let Content::Alerts(alerts) = &arrival.message.content else { continue };
         let told = told.entry((&arrival.message.receiver, &alerts.rule)).or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, value_parser};
-use tollgate_api::{AcquireRequest, DEFAULT_PREFIX, SettleRequest};
+use tollgate_api::{AcquireRequest, DEFAULT_PREFIX, LabelPatterns, Period, PeriodError, SettleRequest, SilenceRequest};
 
 use super::Failure;
 use crate::BucketQuery;
@@ -60,6 +60,17 @@ Examples:
   tollgate cluster remove 3
 
 Exit code: 0 ready or done, 1 the node that was asked is not ready, 2 error";
+
+pub(super) const ALERTS_EXAMPLES: &str = "\
+Examples:
+  tollgate alerts
+  tollgate alerts test --receiver slack
+  tollgate alerts silence rule=disk_full node=2 --for 2h --comment 'the new disk comes at noon'
+  tollgate alerts silences
+  tollgate alerts unsilence 17
+  tollgate alerts explain limiter_failing --label node=2
+
+Exit code: 0 nothing fires, or done; 1 something fires that is not silenced; 2 error";
 
 pub(super) const STATS_EXAMPLES: &str = "\
 Examples:
@@ -120,13 +131,7 @@ pub struct Subject {
 
 impl Subject {
     fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let mut labels = BTreeMap::new();
-        for Label { name, value } in &self.labels {
-            if labels.insert(name.clone(), value.clone()).is_some() {
-                return Err(Failure::RepeatedLabel { name: name.clone() });
-            }
-        }
-        Ok(labels)
+        labels(&self.labels)
     }
 
     fn to_request(&self, endpoint: &str) -> Result<AcquireRequest, Failure> {
@@ -258,6 +263,103 @@ impl BucketArguments {
             labels: self.subject.labels()?,
         })
     }
+}
+
+/// Arguments of `alerts`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct AlertsArguments {
+    /// What to do; left out, they are listed.
+    #[command(subcommand)]
+    command: Option<AlertsCommand>,
+}
+
+impl AlertsArguments {
+    /// What to do with the alerts.
+    pub fn command(&self) -> &AlertsCommand {
+        self.command.as_ref().unwrap_or(&AlertsCommand::List)
+    }
+}
+
+/// What can be done with alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum AlertsCommand {
+    /// List what fires, and what could not be told, or not yet
+    List,
+    /// Send a receiver a real message, marked as a test, and print its receipt
+    Test {
+        /// Name of the receiver, as in the configuration
+        #[arg(long, value_name = "NAME")]
+        receiver: String,
+    },
+    /// Have nobody be told of some alerts for a while
+    Silence(SilenceArguments),
+    /// List the silences
+    Silences,
+    /// End a silence
+    Unsilence {
+        /// Number of the silence
+        id: u64,
+    },
+    /// Show when an alert fires and who is told of it
+    Explain {
+        /// Name of the rule
+        rule: String,
+        /// A label that the alert has, such as node=2; can be given several times
+        #[arg(long = "label", value_name = "NAME=VALUE")]
+        labels: Vec<Label>,
+    },
+}
+
+/// Arguments of `alerts silence`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct SilenceArguments {
+    /// A label that an alert must have, such as rule=disk_* or node=2; of one label several values, one of which must fit
+    #[arg(required = true, value_name = "NAME=PATTERN")]
+    pub matchers: Vec<Label>,
+    /// For how long, such as 30m, 2h or 1d
+    #[arg(long = "for", value_name = "DURATION", value_parser = milliseconds)]
+    pub duration_ms: u64,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub comment: String,
+    /// Who wants it
+    #[arg(long, env = "USER", default_value = "nobody")]
+    pub author: String,
+}
+
+impl SilenceArguments {
+    pub(super) fn to_request(&self) -> SilenceRequest {
+        let mut matchers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for Label { name, value } in &self.matchers {
+            matchers.entry(name.clone()).or_default().push(value.clone());
+        }
+        let patterns = |(label, values)| Some((label, LabelPatterns::new(values)?));
+        SilenceRequest {
+            matchers: matchers.into_iter().filter_map(patterns).collect(),
+            from_ms: None,
+            until_ms: None,
+            duration_ms: Some(self.duration_ms),
+            author: self.author.clone(),
+            comment: self.comment.clone(),
+        }
+    }
+}
+
+/// The labels, each of which is given once.
+pub(super) fn labels(labels: &[Label]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut unique = BTreeMap::new();
+    for Label { name, value } in labels {
+        if unique.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::RepeatedLabel { name: name.clone() });
+        }
+    }
+    Ok(unique)
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let period: Period = text.parse().map_err(|error: PeriodError| error.to_string())?;
+    let nanos = period.nanos().ok_or("has no fixed length: use days")?;
+    u64::try_from(nanos / 1_000_000).ok().filter(|millis| *millis > 0).ok_or("must be at least 1ms".to_owned())
 }
 
 /// Arguments of `stats`.

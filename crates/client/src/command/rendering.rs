@@ -1,5 +1,6 @@
 //! From a reply to text for people.
 
+mod alerts;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(super) fn render(command: &Command, reply: &Reply, is_terminal: bool) -> Out
             done(reply, &format!("the bucket of {} is reset", bucket.limit))
         }
         Command::Cluster(arguments) => cluster(arguments, reply, is_terminal),
+        Command::Alerts(arguments) => alerts::render(arguments, reply, is_terminal),
         Command::Stats(_) => stats(reply, is_terminal),
         Command::Health => health(reply, is_terminal),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tollgate_cluster::{AlertOptions, ChangeError, NodeId};
+use tollgate_cluster::{AlertOptions, ChangeError, Delivery, NodeId};
 use tollgate_feedback::alert::{Content, DigestSchedule, Matcher, Policy, Rule, Severity, Signal, Silence, Status};
 use tollgate_feedback::sample::Sample;
 
@@ -27,6 +27,10 @@ fn options() -> AlertOptions {
     AlertOptions { rules: vec![rule], policy, digest: None }
 }
 
+fn arrived(cluster: &Cluster) -> Vec<Delivery> {
+    cluster.letters.0.lock().expect("nobody panics with it").clone()
+}
+
 /// What was told, each as `status of episode`.
 fn told(cluster: &Cluster) -> Vec<String> {
     let said = |content: Content| match content {
@@ -34,7 +38,7 @@ fn told(cluster: &Cluster) -> Vec<String> {
         Content::Digest(digest) => format!("digest of {}", digest.day),
         Content::Undelivered { .. } | Content::Test => "something else".to_owned(),
     };
-    cluster.letters.arrived().into_iter().map(|delivery| said(delivery.message.content)).collect()
+    arrived(cluster).into_iter().map(|delivery| said(delivery.message.content)).collect()
 }
 
 /// Has the nodes measure a mode, each second, until so many messages were told.
@@ -77,7 +81,7 @@ async fn what_one_node_measures_is_told_once_and_its_end_by_the_next_leader() {
     measure_until_told(&cluster, &BTreeMap::new(), 2).await;
     measure_until_told(&cluster, &BTreeMap::new(), 2).await;
     assert_eq!(told(&cluster), ["Firing of 1", "Resolved of 1"]);
-    let ids: Vec<String> = cluster.letters.arrived().into_iter().map(|delivery| delivery.id).collect();
+    let ids: Vec<String> = arrived(&cluster).into_iter().map(|delivery| delivery.id).collect();
     let (own, number) = ids[0].rsplit_once('-').expect("the cluster's name and a number");
     assert!(own.len() == 32 && number == "2", "{ids:?}");
     assert_eq!(cluster.nodes[&other].read_alerts(|ledger| ledger.over().count()), 1);
@@ -113,7 +117,7 @@ async fn rules_that_are_configured_otherwise_end_what_they_would_not_say() {
     measure_until_told(&cluster, &BTreeMap::from([(1, 1)]), 1).await;
     cluster.nodes[&1].configure_alerts(AlertOptions { rules: Vec::new(), ..options() });
     measure_until_told(&cluster, &BTreeMap::from([(1, 1)]), 2).await;
-    let last = cluster.letters.arrived().pop().expect("two were told").message.content;
+    let last = arrived(&cluster).pop().expect("two were told").message.content;
     assert!(matches!(last, Content::Alerts(alerts) if alerts.status == Status::Resolved));
 }
 

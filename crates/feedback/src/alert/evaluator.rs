@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, Labels, Readings, Rule, Signal, Watch};
 
-/// The label that tells the alerts of rules of one name from each other.
-const SIGNAL_LABEL: &str = "signal";
-
 /// The most things that are watched by one rule. What comes beyond is not, and is counted.
 const MAX_WATCHED: usize = 10_000;
 
@@ -126,7 +123,7 @@ impl Watched {
     /// What an alert of the rule is about.
     fn labels_of(&self, labels: &Labels) -> Labels {
         let signal = self.rule.signal.name();
-        let own = self.is_one_of_several.then(|| (SIGNAL_LABEL.to_owned(), signal.to_owned()));
+        let own = self.is_one_of_several.then(|| (Signal::LABEL.to_owned(), signal.to_owned()));
         labels.clone().into_iter().chain(own).collect()
     }
 
@@ -134,7 +131,7 @@ impl Watched {
     fn said_of(&self, subject: &Subject, signal: Signal) -> Option<Labels> {
         let mut labels = subject.labels.clone();
         if self.is_one_of_several {
-            labels.remove(SIGNAL_LABEL);
+            labels.remove(Signal::LABEL);
         }
         let is_of_it = self.rule.name == subject.rule && self.rule.signal == signal;
         (is_of_it && self.labels_of(&labels) == subject.labels).then_some(labels)

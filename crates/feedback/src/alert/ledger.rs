@@ -412,8 +412,8 @@ impl Ledger {
     }
 
     /// What nobody was to be told of at a time.
-    fn hidden_at(&self, at_ms: i64) -> Hidden<'_> {
-        let lasts = |silence: &&Silence| (silence.from_ms..silence.until_ms).contains(&at_ms);
+    #[must_use]
+    pub fn hidden_at(&self, at_ms: i64) -> Hidden<'_> {
         let nodes_down =
             |subject: &Subject| (subject.rule == NODE_DOWN).then(|| subject.labels.get(NODE_LABEL)).flatten().cloned();
         let standing =
@@ -423,7 +423,7 @@ impl Ledger {
         let over_since = over_since.filter(|over| over.from_ms <= at_ms).map(|over| &over.subject);
         Hidden {
             at_ms,
-            silences: self.silences.values().filter(lasts).collect(),
+            silences: self.silences(at_ms).filter(|(_, silence)| silence.from_ms <= at_ms).collect(),
             nodes_down: standing.chain(over_since).filter_map(nodes_down).collect(),
         }
     }
@@ -535,17 +535,30 @@ impl Ledger {
 }
 
 /// What nobody was to be told of at a time: because somebody wanted that, or because its node was known to be down.
-struct Hidden<'a> {
+#[derive(Debug)]
+pub struct Hidden<'a> {
     at_ms: i64,
-    silences: Vec<&'a Silence>,
+    silences: Vec<(u64, &'a Silence)>,
     nodes_down: BTreeSet<String>,
 }
 
 impl Hidden<'_> {
+    /// The silences that hide an alert, by their numbers.
+    #[must_use]
+    pub fn silenced_by(&self, subject: &Subject, severity: Severity) -> Vec<u64> {
+        let silences = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, self.at_ms);
+        self.silences.iter().filter(|(_, silence)| silences(silence)).map(|(number, _)| *number).collect()
+    }
+
+    /// The node that is down, of which an alert is a consequence.
+    #[must_use]
+    pub fn inhibited_by(&self, subject: &Subject) -> Option<&str> {
+        let node = subject.labels.get(NODE_LABEL).filter(|_| subject.rule != NODE_DOWN)?;
+        self.nodes_down.get(node).map(String::as_str)
+    }
+
     fn is_hidden(&self, subject: &Subject, severity: Severity) -> bool {
-        let node = subject.labels.get(NODE_LABEL).filter(|_| subject.rule != NODE_DOWN);
-        let silences = |silence: &&Silence| silence.silences(&subject.rule, severity, &subject.labels, self.at_ms);
-        node.is_some_and(|node| self.nodes_down.contains(node)) || self.silences.iter().any(silences)
+        self.inhibited_by(subject).is_some() || !self.silenced_by(subject, severity).is_empty()
     }
 }
 

@@ -23,7 +23,7 @@ mod watch;
 mod window;
 
 pub use evaluator::{Evaluator, Subject, Transition};
-pub use ledger::{Applied, Entry, Ledger, MAX_SILENCES, Outcome, Over, Standing, Undelivered, Waiting};
+pub use ledger::{Applied, Entry, Hidden, Ledger, MAX_SILENCES, Outcome, Over, Standing, Undelivered, Waiting};
 pub use message::{Alerts, Content, Digest, DigestedRule, MOST_NAMED, Message, Named, Status};
 pub use policy::{Matcher, Policy, Route, Silence};
 pub use rule::{Rule, Thresholds};

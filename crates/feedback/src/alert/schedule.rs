@@ -33,7 +33,7 @@ impl DigestSchedule {
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::{self, Offset};
+    use jiff::tz::Offset;
 
     use super::*;
 
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn no_time_is_too_far_away() {
         for offset in [Offset::MIN, Offset::MAX] {
-            let schedule = DigestSchedule { to: String::new(), at: Time::MAX, time_zone: tz::TimeZone::fixed(offset) };
+            let schedule = DigestSchedule { to: String::new(), at: Time::MAX, time_zone: TimeZone::fixed(offset) };
             for now_ms in [i64::MIN, i64::MAX, Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond()] {
                 let due = schedule.due(now_ms, None);
                 assert!(due.is_none_or(|day| !day.is_empty()), "at {now_ms}");

@@ -62,6 +62,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// The label that tells the alerts of rules of one name from each other: the signal's name.
+    pub const LABEL: &str = "signal";
+
     /// All signals.
     pub const ALL: [Self; 16] = [
         Self::ErrorRate,

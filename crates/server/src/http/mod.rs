@@ -1,6 +1,7 @@
 //! The HTTP API. The axum router has no listener in it and can be called without one.
 
 mod acquire;
+mod alerts;
 mod body;
 mod buckets;
 mod cluster;
@@ -10,6 +11,7 @@ mod observe;
 mod place;
 mod respond;
 mod settle;
+mod silences;
 mod stats;
 
 use std::sync::Arc;
@@ -61,6 +63,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::drain, cluster::undrain))
         .routes(routes!(stats::get))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::test))
+        .routes(routes!(alerts::explain))
+        .routes(routes!(silences::add, silences::list))
+        .routes(routes!(silences::get, silences::delete))
         .routes(routes!(observe::health))
         .routes(routes!(observe::ready))
         .routes(routes!(observe::metrics))
