@@ -6,6 +6,7 @@ mod node;
 #[path = "../../crates/storage/tests/storage/small_disk.rs"]
 mod small_disk;
 
+mod alerts;
 mod bad_input;
 mod command_line;
 mod contract;

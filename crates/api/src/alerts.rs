@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{FieldError, LabelPatterns};
+use crate::{FieldError, LabelPatterns, integer, unique_map};
 
 /// How bad an alert is, in the words of PagerDuty's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -198,16 +198,20 @@ const MAX_TEXT_BYTES: usize = 1_024;
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SilenceRequest {
     /// The labels that an alert must have, each with a value that fits; `rule` and `severity` are labels of every alert. At least one.
+    #[serde(deserialize_with = "unique_map::deserialize")]
     #[schema(example = json!({"rule": "disk_*", "node": ["1", "2"]}))]
     pub matchers: BTreeMap<String, LabelPatterns>,
     /// From when, in milliseconds since 1970; from now if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "integer::some_whole")]
+    #[schema(format = "uint64")]
+    pub from_ms: Option<u64>,
     /// Until when, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "integer::some_whole")]
+    #[schema(format = "uint64")]
+    pub until_ms: Option<u64>,
     /// For how long, in place of `until_ms`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "integer::some_whole")]
+    #[schema(format = "uint64")]
     pub duration_ms: Option<u64>,
     /// Who wants it.
     pub author: String,

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_api::{
-    AcquireManyRequest, AcquireRequest, AddNodeRequest, BodyError, FieldError, Problem, SettleRequest, parse_json,
+    AcquireManyRequest, AcquireRequest, AddNodeRequest, BodyError, FieldError, Problem, SettleRequest, SilenceRequest,
+    parse_json,
 };
 
 /// A request that can be read and then validated, as every handler does.
@@ -31,6 +32,12 @@ impl Request for SettleRequest {
 }
 
 impl Request for AddNodeRequest {
+    fn check(&self) -> Result<(), FieldError> {
+        self.validate()
+    }
+}
+
+impl Request for SilenceRequest {
     fn check(&self) -> Result<(), FieldError> {
         self.validate()
     }
@@ -128,6 +135,50 @@ fn a_node_is_added_by_its_number_and_its_address() {
         (r#"{"id":18446744073709551615,"peer":"node-4.tollgate:1"}"#, u64::MAX, "node-4.tollgate:1"),
     ] {
         accepts::<AddNodeRequest>(json, &serde_json::json!({"id":id,"peer":peer}));
+    }
+}
+
+#[test]
+fn a_silence_says_of_what_until_when_and_who_wants_it() {
+    let matchers = serde_json::json!({"node": ["1", "2"], "rule": "disk_*"});
+    for (json, expected) in [
+        (
+            r#"{"matchers":{"rule":"disk_*","node":["1","2"]},"duration_ms":60000.0,"author":"eve"}"#,
+            serde_json::json!({"matchers": matchers, "duration_ms": 60_000, "author": "eve", "comment": ""}),
+        ),
+        (
+            r#"{"matchers":{"rule":"disk_*","node":["1","2"]},"from_ms":1,"until_ms":2,"author":"eve","comment":"c"}"#,
+            serde_json::json!({"matchers": matchers, "from_ms": 1, "until_ms": 2, "author": "eve", "comment": "c"}),
+        ),
+    ] {
+        accepts::<SilenceRequest>(json, &expected);
+    }
+    let long = "x".repeat(1_025);
+    for (rest, field, detail) in [
+        (r#""until_ms":1"#, "author", "missing field `author`"),
+        (r#""author":"e""#, "until_ms", "is missing"),
+        (r#""author":"e","until_ms":1,"duration_ms":1"#, "duration_ms", "give one of them"),
+        (r#""author":"e","duration_ms":0"#, "duration_ms", "at least 1"),
+        (r#""author":"e","duration_ms":1.5"#, "duration_ms", "whole number"),
+        (r#""author":"e","duration_ms":null"#, "duration_ms", "whole number"),
+        (r#""author":"e","until_ms":-1"#, "until_ms", "whole number"),
+        (r#""author":" ","until_ms":1"#, "author", "must say who wants it"),
+        (r#""author":"e","until_ms":1,"comment":null"#, "comment", "expected a string"),
+        (&format!(r#""author":"e","until_ms":1,"comment":"{long}""#), "comment", "at most 1024 bytes"),
+        (r#""author":"e","until_ms":1,"until":2"#, "until", "unknown field `until`"),
+    ] {
+        refuses::<SilenceRequest>(&format!(r#"{{"matchers":{{"rule":"a"}},{rest}}}"#), Some(field), detail);
+    }
+    for (matchers, field, detail) in [
+        ("{}", "matchers", "1 to 16 labels, and has 0"),
+        (r#"{"":"a"}"#, "matchers.", "1 to 64 bytes"),
+        (r#"{"rule":[]}"#, "matchers.rule", "at least one text"),
+        (r#"{"rule":1}"#, "matchers.rule", "expected a text"),
+        (r#"{"rule":"a","rule":"b"}"#, "matchers.rule", "duplicate label `rule`"),
+        (&format!(r#"{{"rule":"{long}"}}"#), "matchers.rule", "at most 1024 bytes"),
+    ] {
+        let json = format!(r#"{{"author":"e","until_ms":1,"matchers":{matchers}}}"#);
+        refuses::<SilenceRequest>(&json, Some(field), detail);
     }
 }
 

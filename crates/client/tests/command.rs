@@ -96,6 +96,13 @@ fn good_lines_are_accepted() {
         "tollgate cluster remove 4",
         "tollgate cluster drain 2 --url http://x",
         "tollgate cluster undrain 2",
+        "tollgate alerts",
+        "tollgate alerts list --json",
+        "tollgate alerts test --receiver slack",
+        "tollgate alerts silence rule=disk_full node=1 node=2 --for 2h --author eve --comment noon",
+        "tollgate alerts silences",
+        "tollgate alerts unsilence 17",
+        "tollgate alerts explain limiter_failing --label node=2",
         "tollgate health",
     ] {
         assert!(parse(line).is_ok(), "{line}");
@@ -123,6 +130,15 @@ fn bad_lines_are_refused_with_the_reason() {
         ("tollgate cluster remove 0", "0"),
         ("tollgate cluster remove two", "two"),
         ("tollgate cluster join 4", "join"),
+        ("tollgate alerts test slack", "slack"),
+        ("tollgate alerts silence --for 2h", "<NAME=PATTERN>"),
+        ("tollgate alerts silence rule=a", "--for"),
+        ("tollgate alerts silence rule --for 2h", "expected NAME=VALUE"),
+        ("tollgate alerts silence rule=a --for 2", "2"),
+        ("tollgate alerts silence rule=a --for 1mo", "no fixed length"),
+        ("tollgate alerts silence rule=a --for 0s", "at least"),
+        ("tollgate alerts unsilence x", "x"),
+        ("tollgate alerts explain", "<RULE>"),
     ] {
         let error = parse(line).expect_err(line).to_string();
         assert!(error.contains(reason), "{line}: {error}");
@@ -360,6 +376,95 @@ async fn the_nodes_of_a_cluster_are_changed() {
     }
     let problem = json!({"title":"Conflict","status":409,"detail":"no other node serves"});
     fails("tollgate cluster remove 1", answer(409, &problem), "409 Conflict: no other node serves").await;
+}
+
+fn alerts(silenced_by: &[u64]) -> Value {
+    json!({"evaluator":2,"receivers":["slack"],
+        "firing":[{"rule":"limiter_failing","metric":"disk_full","labels":{"node":"2","signal":"disk_full"},
+            "severity":"critical","value":93.5,"since_ms":1_795_453_751_490_u64,"flapping":true,
+            "silenced_by":silenced_by,"inhibited_by":null}],
+        "more_firing":3,
+        "recent":[{"rule":"mode_change","labels":{},"from_ms":0,"until_ms":61_000}],
+        "waiting":[{"id":7,"receiver":"slack","rule":null,"says":"digest","written_ms":0,"attempts":2,"due_ms":1000,
+            "may_have_arrived":false}],
+        "more_waiting":0,
+        "undelivered":[{"receiver":"slack","rule":"breaches","says":"firing","written_ms":0,"given_up_ms":5000,
+            "reason":"slack: no such hook"}]})
+}
+
+#[tokio::test]
+async fn alerts_are_shown_with_what_could_not_be_told_and_are_a_no_unless_they_are_silenced() {
+    let table = |notes: &str| {
+        format!(
+            "\
+4 firing, 1 waiting, node 2 evaluates
+
+RULE             ABOUT                    METRIC     SEVERITY  VALUE  SINCE                 NOTES
+limiter_failing  node=2 signal=disk_full  disk_full  critical  93.5   2026-11-23T17:09:11Z  flapping{notes}
+
+over lately:
+RULE         ABOUT  FROM                  UNTIL
+mode_change  -      1970-01-01T00:00:00Z  1970-01-01T00:01:01Z
+
+not delivered yet:
+ID  RECEIVER  RULE  SAYS    WRITTEN               ATTEMPTS  NEXT
+7   slack     -     digest  1970-01-01T00:00:00Z  2         1970-01-01T00:00:01Z
+
+given up:
+RECEIVER  RULE      SAYS    GIVEN UP              REASON
+slack     breaches  firing  1970-01-01T00:00:05Z  slack: no such hook
+"
+        )
+    };
+    for (line, silences, notes, verdict) in [
+        ("tollgate alerts", &[][..], "", Verdict::No),
+        ("tollgate alerts list", &[4, 9], ", silenced by 4, silenced by 9", Verdict::Yes),
+    ] {
+        check(line, "GET /v1/alerts", answer(200, &alerts(silences)), &table(notes), verdict).await;
+    }
+}
+
+#[tokio::test]
+async fn alerts_are_tested_silenced_and_explained() {
+    let silence = json!({"id":17,"matchers":{"node":["1","2"],"rule":"disk_full"},"from_ms":0,"until_ms":7_200_000,
+        "author":"eve","comment":"","active":true});
+    let explained = json!({"rule":"redis_latency","labels":{"node":"2"},"metrics":[{"metric":"redis_latency","fire":100.0,
+        "clear":100.0,"for_ms":30_000,"keep_firing_for_ms":60_000,"severity":"warning","route":1,"receivers":["slack","email"],
+        "silenced_by":[17],"inhibited_by":"2"}]});
+    let cases = [
+        (
+            "tollgate alerts test --receiver slack",
+            r#"POST /v1/alerts/test {"receiver":"slack"}"#,
+            answer(200, &json!({"receiver":"slack","receipt":"answered 200 OK: ok"})),
+            "slack has got it: answered 200 OK: ok\n",
+        ),
+        (
+            "tollgate alerts silence rule=disk_full node=1 node=2 --for 2h --author eve",
+            r#"POST /v1/silences {"author":"eve","comment":"","duration_ms":7200000,"matchers":{"node":["1","2"],"rule":"disk_full"}}"#,
+            answer(201, &silence),
+            "silence 17 lasts until 1970-01-01T02:00:00Z\n",
+        ),
+        (
+            "tollgate alerts silences",
+            "GET /v1/silences",
+            answer(200, &json!({"silences":[silence]})),
+            "ID  MATCHERS                 FROM                  UNTIL                 AUTHOR  COMMENT\n\
+             17  node=1|2 rule=disk_full  1970-01-01T00:00:00Z  1970-01-01T02:00:00Z  eve     -\n",
+        ),
+        ("tollgate alerts unsilence 17", "DELETE /v1/silences/17", answer(204, &Value::Null), "silence 17 is over\n"),
+        (
+            "tollgate alerts explain redis_latency --label node=2",
+            "GET /v1/alerts/explain?rule=redis_latency&node=2",
+            answer(200, &explained),
+            "METRIC         FIRES ABOVE  FOR  CLEARS AT  KEEPS FIRING  SEVERITY  ROUTE      TOLD         NOTES\n\
+             redis_latency  100          30s  100        1m            warning   routes[1]  slack email  silenced by 17, node 2 is down\n",
+        ),
+    ];
+    for (line, request, reply, text) in cases {
+        check(line, request, reply, text, Verdict::Yes).await;
+    }
+    let problem = json!({"title":"Bad Gateway","status":502,"detail":"slack: answered 404 Not Found"});
+    fails("tollgate alerts test --receiver slack", answer(502, &problem), "answered 404 Not Found").await;
 }
 
 #[tokio::test]

@@ -43,9 +43,10 @@ pub(super) async fn add(
 
 fn silence(request: SilenceRequest, now_ms: i64) -> Result<Silence, ProblemResponse> {
     let SilenceRequest { matchers, from_ms, until_ms, duration_ms, author, comment } = request;
-    let from_ms = from_ms.unwrap_or(now_ms);
-    let lasts_ms = duration_ms.map(|duration_ms| i64::try_from(duration_ms).unwrap_or(i64::MAX));
-    let until_ms = until_ms.or(lasts_ms.map(|lasts_ms| from_ms.saturating_add(lasts_ms))).unwrap_or(now_ms);
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let from_ms = from_ms.map_or(now_ms, signed);
+    let lasts_until_ms = duration_ms.map(|lasts_ms| from_ms.saturating_add(signed(lasts_ms)));
+    let until_ms = until_ms.map(signed).or(lasts_until_ms).unwrap_or(now_ms);
     let said = if duration_ms.is_some() { "duration_ms" } else { "until_ms" };
     if until_ms <= now_ms.max(from_ms) {
         return Err(bad_field(said, format!("ends at {until_ms}, which is over: it is {now_ms}")));
