@@ -66,6 +66,9 @@ async fn health_readiness_and_the_document_are_there_from_the_start() {
         "/ready",
         "/v1/acquire",
         "/v1/acquire_many",
+        "/v1/alerts",
+        "/v1/alerts/explain",
+        "/v1/alerts/test",
         "/v1/buckets/{limit}",
         "/v1/cluster",
         "/v1/cluster/nodes",
@@ -75,6 +78,8 @@ async fn health_readiness_and_the_document_are_there_from_the_start() {
         "/v1/limits/{name}",
         "/v1/reserve",
         "/v1/settle",
+        "/v1/silences",
+        "/v1/silences/{id}",
         "/v1/stats",
     ];
     assert_eq!(paths, expected);

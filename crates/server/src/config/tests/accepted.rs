@@ -188,7 +188,7 @@ fn a_rule_is_the_built_in_one_with_what_differs_and_others_come_beside_them() {
         (
             "limiter_failing: {severity: error, for: 1m, receivers: [slack]}",
             "limiter_failing",
-            "degraded 0/0 (60, 60) error [\"slack\"]; leaderless 5/5 (60, 60) error [\"slack\"]; \
+            "degraded 5/0 (60, 60) error [\"slack\"]; leaderless 5/5 (60, 60) error [\"slack\"]; \
              disk_failed 0/0 (60, 60) error [\"slack\"]; disk_full 90/85 (60, 60) error [\"slack\"]",
         ),
     ] {
