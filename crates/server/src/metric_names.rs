@@ -11,12 +11,19 @@ const fn metric(name: &'static str, help: &'static str) -> Metric {
 }
 
 // Kept from older systems, to the letter.
-pub(crate) const TOKENS_CONSUMED: Metric =
+pub(crate) const LEGACY_TOKENS_CONSUMED: Metric =
     metric("rate_limiter_tokens_consumed", "Units admitted, by the request's label `tier`.");
-pub(crate) const BREACHES: Metric = metric("rate_limiter_breaches", "Requests denied, by the request's label `tier`.");
-pub(crate) const REDIS_LATENCY: Metric =
+pub(crate) const LEGACY_BREACHES: Metric =
+    metric("rate_limiter_breaches", "Requests denied, by the request's label `tier`.");
+pub(crate) const LEGACY_REDIS_LATENCY: Metric =
     metric("redis_operation_latency_ms", "Latency of the last Redis operation in milliseconds; 0 without Redis.");
 
+pub(crate) const TOKENS_CONSUMED: Metric =
+    metric("tollgate_tokens_consumed_total", "Units admitted, by the request's label `tier`.");
+pub(crate) const BREACHES: Metric =
+    metric("tollgate_breaches_total", "Requests denied, by the request's label `tier`.");
+pub(crate) const REDIS_LATENCY: Metric =
+    metric("tollgate_redis_latency_seconds", "Latency of the last Redis operation; 0 without Redis.");
 pub(crate) const REQUESTS: Metric = metric("tollgate_requests_total", "Requests decided or refused, by outcome.");
 pub(crate) const SHADOW_DENIALS: Metric =
     metric("tollgate_shadow_denials_total", "Requests that a limit in shadow would have denied.");

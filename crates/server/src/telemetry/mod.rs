@@ -154,9 +154,7 @@ impl Telemetry {
     pub fn decided(&self, verdict: &Verdict, request: &Decided<'_>) {
         let series = self.series.load();
         series.endpoint(request.endpoint).counts.decided(verdict.allowed, verdict.degraded, request.took);
-        if let Some(tier) = series.tier(request.labels.get("tier").map(String::as_str)) {
-            tier.decided(verdict.allowed, request.cost);
-        }
+        series.tier(request.labels.get("tier").map(String::as_str)).decided(verdict.allowed, request.cost);
         let denying = verdict.limits.iter().filter(|limit| !limit.allowed);
         let mut in_shadow = false;
         for limit in denying {

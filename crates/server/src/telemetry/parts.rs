@@ -91,6 +91,7 @@ struct Shown {
     fallback: Gauge,
     redis_available: Gauge,
     redis_failures: Counter,
+    redis_latency: Gauge,
     /// `None` without the names of the older systems.
     redis_latency_ms: Option<Gauge>,
 }
@@ -193,6 +194,7 @@ impl Parts {
         self.redis_available(true);
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.state.redis_latency_us.store(latency_us, Ordering::Relaxed);
+        self.shown.redis_latency.set(latency.as_secs_f64());
         if let Some(shown) = &self.shown.redis_latency_ms {
             shown.set(latency.as_secs_f64() * 1e3);
         }
@@ -265,7 +267,8 @@ impl Shown {
             fallback: maker.gauge(&names::FALLBACK_ACTIVE),
             redis_available: maker.gauge(&names::REDIS_AVAILABLE),
             redis_failures: maker.counter(&names::REDIS_FAILURES),
-            redis_latency_ms: legacy_names.then(|| maker.gauge(&names::REDIS_LATENCY)),
+            redis_latency: maker.gauge(&names::REDIS_LATENCY),
+            redis_latency_ms: legacy_names.then(|| maker.gauge(&names::LEGACY_REDIS_LATENCY)),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Which tiers and endpoints have series of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::Counter;
+use rustc_hash::FxHasher;
 use tollgate_limiter::Limits;
 
 use super::maker::Maker;
 use super::request_counts::RequestCounts;
 use super::striped::Striped;
 use crate::metric_names as names;
+use crate::metric_names::Metric;
 
 /// The most values of a label with series of their own; requests with others count as [`OTHER`]. An endpoint takes 3 KiB of counters, a
 /// tier 1 KiB.
@@ -24,14 +27,17 @@ pub(super) const OTHER: &str = "other";
 pub(super) struct Series {
     /// Of the limits that were looked at last.
     version: Option<u64>,
-    /// `None` where tiers are not counted.
-    tiers: Option<Values<Tier>>,
+    /// Whether tiers are also shown by the names of the older systems.
+    legacy_names: bool,
+    tiers: Values<Tier>,
     endpoints: Values<Endpoint>,
 }
 
 /// The values of one label, each with what counts it.
 struct Values<T> {
     named: BTreeMap<String, Arc<T>>,
+    /// The same by the hashes of their names, in the order of these: found in half the time that names take to compare.
+    by_hash: Vec<(u64, Box<str>, Arc<T>)>,
     other: Arc<T>,
     folded: Counter,
 }
@@ -39,8 +45,9 @@ struct Values<T> {
 /// What is counted of a tier.
 pub(super) struct Tier {
     counts: Striped<TierCounts>,
-    consumed: Counter,
-    breaches: Counter,
+    /// Of one name, or of two that show the same.
+    consumed: Vec<Counter>,
+    breaches: Vec<Counter>,
 }
 
 #[derive(Default)]
@@ -59,10 +66,11 @@ pub(super) struct Endpoint {
 
 impl Series {
     /// Those that are there before any limit is known: of all that has none of its own.
-    pub(super) fn new(maker: &Maker, has_tiers: bool) -> Self {
+    pub(super) fn new(maker: &Maker, legacy_names: bool) -> Self {
         Self {
             version: None,
-            tiers: has_tiers.then(|| Values::new(maker, "tier", Tier::new)),
+            legacy_names,
+            tiers: Values::new(maker, "tier", |maker, tier| Tier::new(maker, tier, legacy_names)),
             endpoints: Values::new(maker, "endpoint", Endpoint::new),
         }
     }
@@ -74,14 +82,16 @@ impl Series {
 
     /// With those that the limits name.
     pub(super) fn with(&self, limits: &Limits, maker: &Maker) -> Self {
-        let tiers = self.tiers.as_ref().map(|tiers| tiers.with(named(limits, "tier"), maker, Tier::new));
+        let legacy_names = self.legacy_names;
+        let tier = |maker: &Maker, tier: &str| Tier::new(maker, tier, legacy_names);
+        let tiers = self.tiers.with(named(limits, "tier"), maker, tier);
         let endpoints = self.endpoints.with(named(limits, "endpoint"), maker, Endpoint::new);
-        Self { version: Some(limits.version()), tiers, endpoints }
+        Self { version: Some(limits.version()), legacy_names, tiers, endpoints }
     }
 
-    /// What counts requests of this tier; `None` where none are counted.
-    pub(super) fn tier(&self, tier: Option<&str>) -> Option<&Tier> {
-        self.tiers.as_ref().map(|tiers| tiers.of(tier))
+    /// What counts requests of this tier.
+    pub(super) fn tier(&self, tier: Option<&str>) -> &Tier {
+        self.tiers.of(tier)
     }
 
     /// What counts requests of this endpoint.
@@ -96,7 +106,7 @@ impl Series {
 
     /// Has the exporter show what was counted.
     pub(super) fn publish(&self) {
-        self.tiers.iter().flat_map(Values::iter).for_each(|(_, tier)| tier.publish());
+        self.tiers.iter().for_each(|(_, tier)| tier.publish());
         self.endpoints().for_each(|(_, endpoint)| endpoint.publish());
     }
 }
@@ -111,7 +121,7 @@ fn named<'a>(limits: &'a Limits, label: &'a str) -> BTreeSet<&'a str> {
 impl<T> Values<T> {
     fn new(maker: &Maker, label: &'static str, make: impl Fn(&Maker, &str) -> T) -> Self {
         let folded = maker.counter_of(&names::LABEL_VALUES_FOLDED, &[("label", label)]);
-        Self { named: BTreeMap::new(), other: Arc::new(make(maker, OTHER)), folded }
+        Self { named: BTreeMap::new(), by_hash: Vec::new(), other: Arc::new(make(maker, OTHER)), folded }
     }
 
     fn with(&self, values: BTreeSet<&str>, maker: &Maker, make: impl Fn(&Maker, &str) -> T) -> Self {
@@ -126,11 +136,21 @@ impl<T> Values<T> {
         }
         // The most that there were at a time, since those that have gone and come again cannot be told from new ones.
         self.folded.absolute(without);
-        Self { named, other: Arc::clone(&self.other), folded: self.folded.clone() }
+        let entry = |(value, counted): (&String, &Arc<T>)| (hash(value), value.as_str().into(), Arc::clone(counted));
+        let mut by_hash: Vec<_> = named.iter().map(entry).collect();
+        by_hash.sort_unstable_by_key(|(hash, ..)| *hash);
+        Self { named, by_hash, other: Arc::clone(&self.other), folded: self.folded.clone() }
     }
 
     fn of(&self, value: Option<&str>) -> &T {
-        value.and_then(|value| self.named.get(value)).unwrap_or(&self.other)
+        value.and_then(|value| self.find(value)).unwrap_or(&self.other)
+    }
+
+    fn find(&self, value: &str) -> Option<&Arc<T>> {
+        let sought = hash(value);
+        let first = self.by_hash.partition_point(|(hash, ..)| *hash < sought);
+        let of_hash = self.by_hash[first..].iter().take_while(|(hash, ..)| *hash == sought);
+        of_hash.into_iter().find(|(_, named, _)| **named == *value).map(|(.., counted)| counted)
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
@@ -139,13 +159,22 @@ impl<T> Values<T> {
     }
 }
 
+fn hash(value: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(value.as_bytes());
+    hasher.finish()
+}
+
 impl Tier {
-    fn new(maker: &Maker, tier: &str) -> Self {
-        let label = [("tier", tier)];
+    fn new(maker: &Maker, tier: &str, legacy_names: bool) -> Self {
+        let of = |name: &Metric, legacy: &Metric| {
+            let shown = [name, legacy].into_iter().take(if legacy_names { 2 } else { 1 });
+            shown.map(|name| maker.counter_of(name, &[("tier", tier)])).collect()
+        };
         Self {
             counts: Striped::default(),
-            consumed: maker.counter_of(&names::TOKENS_CONSUMED, &label),
-            breaches: maker.counter_of(&names::BREACHES, &label),
+            consumed: of(&names::TOKENS_CONSUMED, &names::LEGACY_TOKENS_CONSUMED),
+            breaches: of(&names::BREACHES, &names::LEGACY_BREACHES),
         }
     }
 
@@ -164,8 +193,9 @@ impl Tier {
             let counts = self.counts.iter().map(|counts| of(counts).load(Ordering::Relaxed));
             counts.fold(0, u64::wrapping_add)
         };
-        self.consumed.absolute(sum(|counts| &counts.consumed));
-        self.breaches.absolute(sum(|counts| &counts.breaches));
+        let (consumed, breaches) = (sum(|counts| &counts.consumed), sum(|counts| &counts.breaches));
+        self.consumed.iter().for_each(|shown| shown.absolute(consumed));
+        self.breaches.iter().for_each(|shown| shown.absolute(breaches));
     }
 }
 
