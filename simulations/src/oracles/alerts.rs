@@ -8,7 +8,7 @@ use tollgate_feedback::alert::{Content, Ledger, Message, Status, Waiting};
 use super::Violation;
 use crate::kernel::{Ms, World};
 use crate::receivers::Arrival;
-use crate::scenario::FAULTS_UNTIL;
+use crate::scenario::{FAULTS_UNTIL, LENGTH};
 use crate::troubles::{LAST_RULE, RECEIVERS, Troubles};
 
 const PROMISE: &str = "alerts arrive, once";
@@ -18,6 +18,9 @@ const LOOKED: Ms = 500;
 
 /// A message that was tried so often may wait longer for its next attempt than a run goes on after all has healed.
 const PATIENT: u32 = 3;
+
+/// Receivers that got something in the last three seconds are still at it.
+const LATELY: Ms = 3_000;
 
 /// A receiver is told no sooner of what came to the alerts that it was told of. Wall clocks that are stepped may make less of it.
 const MORE_AFTER_MS: i64 = 5 * 60_000;
@@ -64,7 +67,7 @@ impl Alerts {
             .repeats(arrivals)
             .into_iter()
             .chain(self.lost(&ledger, arrivals))
-            .chain(stuck(&ledger))
+            .chain(stuck(&ledger, arrivals))
             .chain(disordered(&ledger, arrivals))
             .chain(unfounded(arrivals, troubles))
             .chain(untold(arrivals));
@@ -101,8 +104,11 @@ impl Alerts {
     }
 }
 
-/// Messages of before all healed that still wait, although they were tried seldom.
-fn stuck(ledger: &Ledger) -> Vec<String> {
+/// Messages of before all healed that still wait, although they were tried seldom, and nothing arrives where they are to go.
+fn stuck(ledger: &Ledger, arrivals: &[Arrival]) -> Vec<String> {
+    let lately = arrivals.iter().filter(|arrival| arrival.at > LENGTH - LATELY);
+    // One message a second: who gets others, more urgent ones, gets these in time.
+    let busy: BTreeSet<&str> = lately.map(|arrival| arrival.message.receiver.as_str()).collect();
     let begun_ms = crate::clock::BEGINNING_NS / crate::kernel::MS_NS;
     let is_early = |message: &Message| message.at_ms - begun_ms < FAULTS_UNTIL as i64;
     let stuck = ledger.outbox().filter(|(_, waiting)| waiting.attempts < PATIENT && is_early(&waiting.message));
@@ -113,6 +119,7 @@ fn stuck(ledger: &Ledger) -> Vec<String> {
     });
     let firsts: BTreeSet<u64> = firsts.map(|(number, _)| number).collect();
     let stuck = stuck.filter(|(number, _)| firsts.contains(number));
+    let stuck = stuck.filter(|(_, waiting)| !busy.contains(waiting.message.receiver.as_str()));
     stuck.map(|(number, waiting)| format!("message {number} still waits: {waiting:?}")).collect()
 }
 
