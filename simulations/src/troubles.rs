@@ -25,7 +25,7 @@ pub(crate) struct Trouble {
     /// On this node, or `None` on all.
     node: Option<NodeId>,
     pub(crate) from: Ms,
-    until: Ms,
+    pub(crate) until: Ms,
 }
 
 /// All of a run.

@@ -187,10 +187,11 @@ pub struct ExplainedMetric {
 
 /// The most labels by which a silence chooses alerts, and the most patterns of one of them.
 const MAX_MATCHERS: usize = 16;
-const MAX_PATTERNS: usize = 64;
+const MAX_PATTERNS: usize = 16;
 
-/// Longest name of a label, and longest pattern or text of a silence, in bytes.
+/// Longest name of a label, longest pattern and longest text of a silence, in bytes.
 const MAX_LABEL_BYTES: usize = 64;
+const MAX_PATTERN_BYTES: usize = 256;
 const MAX_TEXT_BYTES: usize = 1_024;
 
 /// The body of `POST /v1/silences`: nobody is to be told of some alerts for a while.
@@ -242,7 +243,8 @@ impl SilenceRequest {
         if self.author.trim().is_empty() {
             return Err(FieldError::new("author", "must say who wants it"));
         }
-        [("author", &self.author), ("comment", &self.comment)].into_iter().try_for_each(check_text)
+        check_text(("author", &self.author, MAX_TEXT_BYTES))?;
+        check_text(("comment", &self.comment, MAX_TEXT_BYTES))
     }
 }
 
@@ -254,15 +256,20 @@ fn check_matcher(label: &str, patterns: &LabelPatterns) -> Result<(), FieldError
     if patterns.as_slice().len() > MAX_PATTERNS {
         return Err(of(format!("must have at most {MAX_PATTERNS} values")));
     }
-    match patterns.as_slice().iter().any(|pattern| pattern.len() > MAX_TEXT_BYTES) {
-        true => Err(of(format!("a value has at most {MAX_TEXT_BYTES} bytes"))),
-        false => Ok(()),
+    if label.contains(char::is_control) {
+        return Err(FieldError::new("matchers", "a label must not hold control characters"));
     }
+    let mut patterns = patterns.as_slice().iter();
+    patterns.try_for_each(|pattern| check_text((&format!("matchers.{label}"), pattern, MAX_PATTERN_BYTES)))
 }
 
-fn check_text((field, text): (&str, &String)) -> Result<(), FieldError> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(FieldError::new(field, format!("must have at most {MAX_TEXT_BYTES} bytes")));
+fn check_text((field, text, most_bytes): (&str, &String, usize)) -> Result<(), FieldError> {
+    if text.len() > most_bytes {
+        return Err(FieldError::new(field, format!("must have at most {most_bytes} bytes")));
+    }
+    // They are shown on terminals.
+    if text.contains(char::is_control) {
+        return Err(FieldError::new(field, "must not hold control characters"));
     }
     Ok(())
 }

@@ -165,6 +165,8 @@ fn a_silence_says_of_what_until_when_and_who_wants_it() {
         (r#""author":" ","until_ms":1"#, "author", "must say who wants it"),
         (r#""author":"e","until_ms":1,"comment":null"#, "comment", "expected a string"),
         (&format!(r#""author":"e","until_ms":1,"comment":"{long}""#), "comment", "at most 1024 bytes"),
+        (r#""author":"e\u001b[2J","until_ms":1"#, "author", "control characters"),
+        (r#""author":"e","until_ms":1,"comment":"a\nb""#, "comment", "control characters"),
         (r#""author":"e","until_ms":1,"until":2"#, "until", "unknown field `until`"),
     ] {
         refuses::<SilenceRequest>(&format!(r#"{{"matchers":{{"rule":"a"}},{rest}}}"#), Some(field), detail);
@@ -172,10 +174,12 @@ fn a_silence_says_of_what_until_when_and_who_wants_it() {
     for (matchers, field, detail) in [
         ("{}", "matchers", "1 to 16 labels, and has 0"),
         (r#"{"":"a"}"#, "matchers.", "1 to 64 bytes"),
+        (r#"{"rule":"a\u0007"}"#, "matchers.rule", "control characters"),
+        (r#"{"\u0007":"a"}"#, "matchers", "control characters"),
         (r#"{"rule":[]}"#, "matchers.rule", "at least one text"),
         (r#"{"rule":1}"#, "matchers.rule", "expected a text"),
         (r#"{"rule":"a","rule":"b"}"#, "matchers.rule", "duplicate label `rule`"),
-        (&format!(r#"{{"rule":"{long}"}}"#), "matchers.rule", "at most 1024 bytes"),
+        (&format!(r#"{{"rule":"{long}"}}"#), "matchers.rule", "at most 256 bytes"),
     ] {
         let json = format!(r#"{{"author":"e","until_ms":1,"matchers":{matchers}}}"#);
         refuses::<SilenceRequest>(&json, Some(field), detail);

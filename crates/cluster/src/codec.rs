@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version that is written. A later one that cannot be read as this one gets another number.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The most bytes that a decoder allocates for, whatever the input claims: a snapshot of a shard with ten million buckets.
 const MAX_DECODED_BYTES: usize = 1 << 30;

@@ -1,11 +1,15 @@
 //! Alerts as a node has them: what is configured, who is told, and the metrics of both.
 
-use std::sync::{Arc, Weak};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::time::sleep;
 use tollgate_cluster::{AlertOptions, Attempt, Clock, Courier, Delivery, Entropy, Node};
 use tollgate_feedback::alert::Severity;
+use tollgate_feedback::sample::{Requests, Sample};
 
 use crate::config::Alerts;
 use crate::environment::OsEntropy;
@@ -15,6 +19,9 @@ use crate::telemetry::{MessageOutcome, ReceiverKind, Samples, Telemetry};
 /// The subscriber of the metric stream that the alerts are.
 const SUBSCRIBER: &str = "alerts";
 
+/// How long a receiver that was tested is left alone.
+const TEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Who is told, and what is counted of it.
 pub(crate) struct Alerting {
     receivers: Receivers,
@@ -22,7 +29,14 @@ pub(crate) struct Alerting {
     clock: Arc<dyn Clock>,
     /// Where people see more.
     client_url: Option<String>,
+    /// Receivers that are being tested, or were a moment ago.
+    tested: Arc<Mutex<BTreeSet<String>>>,
 }
+
+/// A receiver is being tested already, or was within the last second.
+#[derive(Debug, thiserror::Error)]
+#[error("is being tested already, or was a moment ago")]
+pub(crate) struct TestedAlready;
 
 impl Alerting {
     /// The receivers of a configuration; `client_url` is where people see more.
@@ -36,7 +50,7 @@ impl Alerting {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReceiversError> {
         let receivers = Receivers::new(settings(alerts, client_url.clone(), Arc::clone(&clock)))?;
-        Ok(Self { receivers, telemetry, clock, client_url })
+        Ok(Self { receivers, telemetry, clock, client_url, tested: Arc::default() })
     }
 
     /// Puts a new configuration in place of the present one.
@@ -50,7 +64,23 @@ impl Alerting {
     }
 
     /// Has a receiver be told, by this node and at once, that it is tested.
-    pub(crate) async fn test(&self, receiver: &str, node: &Node) -> Attempt {
+    ///
+    /// # Errors
+    /// It is tested already, or was a moment ago.
+    pub(crate) async fn test(&self, receiver: &str, node: &Node) -> Result<Attempt, TestedAlready> {
+        if !locked(&self.tested).insert(receiver.to_owned()) {
+            return Err(TestedAlready);
+        }
+        let attempt = self.test_now(receiver, node).await;
+        let (tested, receiver) = (Arc::clone(&self.tested), receiver.to_owned());
+        tokio::spawn(async move {
+            sleep(TEST_PAUSE).await;
+            locked(&tested).remove(&receiver);
+        });
+        Ok(attempt)
+    }
+
+    async fn test_now(&self, receiver: &str, node: &Node) -> Attempt {
         let id = format!("{:032x}-{}", node.cluster(), OsEntropy.bits() as u64);
         let message = test_message(receiver, node.alert_time_ms());
         self.receivers.deliver(Delivery { id, message, may_be_repeat: false }).await
@@ -63,13 +93,24 @@ impl Alerting {
     }
 }
 
+fn locked(tested: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    tested.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn pass_on(mut samples: Samples, node: Weak<Node>, telemetry: Arc<Telemetry>) {
     while let Some(sample) = samples.next().await
         && let Some(node) = node.upgrade()
     {
-        node.observe(sample.as_ref().clone());
+        node.observe(busy(&sample));
         show(&node, &telemetry);
     }
+}
+
+/// The sample without the endpoints at which nothing happened: what is absent counts as that.
+fn busy(sample: &Sample) -> Sample {
+    let mut sample = sample.clone();
+    sample.endpoints.retain(|_, requests| *requests != Requests::default());
+    sample
 }
 
 /// Shows how the alerts stand where group 0 is led: elsewhere they would be counted once more.

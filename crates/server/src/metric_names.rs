@@ -101,6 +101,10 @@ pub(crate) const ALERT_MESSAGES: Metric = metric(
     "tollgate_alert_messages_total",
     "Attempts to deliver messages about alerts, by the kind of receiver and what became of them.",
 );
+pub(crate) const ALERT_DEAD_LETTERS: Metric = metric(
+    "tollgate_alert_dead_letters_total",
+    "Messages about alerts that were given up by this node: refused for good, or not taken for a day.",
+);
 pub(crate) const ALERT_MESSAGES_WAITING: Metric =
     metric("tollgate_alert_messages_waiting", "Messages about alerts that are still to be delivered.");
 pub(crate) const ALERTS_OVERLOOKED: Metric =

@@ -171,9 +171,9 @@ fn reachable(http: SocketAddr, advertised: &str) -> String {
     }
 }
 
-/// Where people see more of an alert; `None` if it listens on all addresses, of which none is known to be theirs.
+/// Where people see more of an alert; `None` if it listens on all addresses, of which none is known to be theirs, or for this machine alone.
 fn client_url(http: SocketAddr) -> Option<String> {
-    (!http.ip().is_unspecified()).then(|| format!("http://{http}/v1/alerts"))
+    (!http.ip().is_unspecified() && !http.ip().is_loopback()).then(|| format!("http://{http}/v1/alerts"))
 }
 
 async fn wait_for(stopped: tokio::sync::oneshot::Receiver<()>) {

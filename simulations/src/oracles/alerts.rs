@@ -19,6 +19,9 @@ const LOOKED: Ms = 500;
 /// A message that was tried so often may wait longer for its next attempt than a run goes on after all has healed.
 const PATIENT: u32 = 3;
 
+/// How long after something is over nobody may say any more that it is not, once all has healed.
+const SETTLED: Ms = 8_000;
+
 /// Receivers that got something in the last three seconds are still at it.
 const LATELY: Ms = 3_000;
 
@@ -70,7 +73,8 @@ impl Alerts {
             .chain(stuck(&ledger, arrivals))
             .chain(disordered(&ledger, arrivals))
             .chain(unfounded(arrivals, troubles))
-            .chain(untold(arrivals));
+            .chain(untold(arrivals))
+            .chain(unfounded_in_the_end(&ledger, troubles));
         how.map(|how| Violation { promise: PROMISE, how }).collect()
     }
 
@@ -183,6 +187,14 @@ fn untold(arrivals: &[Arrival]) -> Vec<String> {
     };
     let untold = RECEIVERS.iter().filter(|receiver| !is_told(receiver));
     untold.map(|receiver| format!("{receiver} was not told of {LAST_RULE}")).collect()
+}
+
+/// What still stands, long after what it was of was over.
+fn unfounded_in_the_end(ledger: &Ledger, troubles: &Troubles) -> Vec<String> {
+    let is_on = |rule: &str| troubles.0.iter().any(|trouble| trouble.rule == rule && trouble.until + SETTLED > LENGTH);
+    // A node that was removed, or is slow to come back, is down by a fault.
+    let standing = ledger.standing().filter(|(subject, _)| subject.rule != "node_down" && !is_on(&subject.rule));
+    standing.map(|(subject, standing)| format!("{subject:?} still stands: {standing:?}")).collect()
 }
 
 fn named(arrival: &Arrival) -> String {

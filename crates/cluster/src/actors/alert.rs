@@ -19,7 +19,7 @@ use tollgate_feedback::alert::{
 use super::delivering::Delivering;
 use crate::alerts::AlertOptions;
 use crate::consensus::{self, Group, LeaderId, NodeId};
-use crate::environment::{Environment, Event};
+use crate::environment::{Clock, Environment, Event};
 use crate::messages::Notice;
 use crate::meta::{Applied, ClusterState, Command};
 use crate::peers::Peers;
@@ -79,23 +79,34 @@ struct Evaluation {
     changes: VecDeque<Transition>,
     /// An entry is being written.
     is_writing: bool,
+    /// How many advances the ledger has that this evaluation knows of.
+    advances: u64,
 }
 
-/// Tells the ledger's time: Unix time as this node had it when it began to lead, or that of the last entry if that is later, and from
-/// there on by the monotonic clock.
-#[derive(Clone, Copy)]
+/// Tells the ledger's time: Unix time as this node had it when it began to lead, or just after the last entry if that is later, and from
+/// there on by the monotonic clock, so that no step of the wall clock ends a silence or gives up a message.
+#[derive(Clone)]
 pub(super) struct LedgerClock {
+    clock: Arc<dyn Clock>,
     began: Instant,
+    began_mono_ns: i64,
     began_ms: i64,
 }
 
 impl LedgerClock {
-    pub(super) fn now_ms(self) -> i64 {
-        self.began_ms.saturating_add(self.mono_ms(Instant::now()))
+    fn begin(clock: Arc<dyn Clock>, latest_ms: i64) -> Self {
+        let reading = clock.read();
+        let began_ms = (reading.wall_ns / 1_000_000).max(latest_ms.saturating_add(1));
+        Self { clock, began: Instant::now(), began_mono_ns: reading.mono_ns, began_ms }
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        let since_ns = self.clock.mono_ns().saturating_sub(self.began_mono_ns);
+        self.began_ms.saturating_add(since_ns / 1_000_000)
     }
 
     /// Milliseconds from its beginning to a moment.
-    fn mono_ms(self, at: Instant) -> i64 {
+    fn mono_ms(&self, at: Instant) -> i64 {
         at.saturating_duration_since(self.began).as_millis().try_into().unwrap_or(i64::MAX)
     }
 }
@@ -151,9 +162,13 @@ impl AlertState {
         // Before a quorum has confirmed it, a leader does not know what its predecessor wrote down.
         let leadership = self.args.group.leadership().filter(|_| self.args.group.confirmed_at().is_some());
         let options = self.args.options.borrow_and_update().clone();
-        let is_same =
-            |evaluation: &Evaluation| Some(evaluation.leadership) == leadership && evaluation.options == options;
-        if self.evaluation.as_ref().is_some_and(is_same) {
+        let advances = self.args.group.state().read(|state| state.alerts().advances());
+        // What is being written is waited for: it says what stands, whatever is configured by then.
+        let goes_on = |evaluation: &Evaluation| {
+            let is_known = evaluation.options == options && evaluation.advances == advances;
+            Some(evaluation.leadership) == leadership && (evaluation.is_writing || is_known)
+        };
+        if self.evaluation.as_ref().is_some_and(goes_on) {
             return;
         }
         let before = self.evaluation.take().filter(|evaluation| Some(evaluation.leadership) == leadership);
@@ -162,14 +177,15 @@ impl AlertState {
 
     /// Goes on from what was written down; and from what was measured, if this node looked at that already.
     fn begin(&self, leadership: LeaderId, options: AlertOptions, before: Option<Evaluation>) -> Evaluation {
-        let (latest_ms, standing) = self.args.group.state().read(|state| {
+        let (latest_ms, advances, standing) = self.args.group.state().read(|state| {
             let standing = state.alerts().standing();
             let standing =
                 standing.map(|(subject, standing)| (subject.clone(), standing.signal, standing.watch.clone()));
-            (state.alerts().latest_ms(), standing.collect::<Vec<(Subject, _, Watch)>>())
+            let standing: Vec<(Subject, _, Watch)> = standing.collect();
+            (state.alerts().latest_ms(), state.alerts().advances(), standing)
         });
-        let began_ms = latest_ms.max(self.args.environment.clock.read().wall_ns / 1_000_000);
-        let clock = before.as_ref().map_or(LedgerClock { began: Instant::now(), began_ms }, |before| before.clock);
+        let begin = || LedgerClock::begin(Arc::clone(&self.args.environment.clock), latest_ms);
+        let clock = before.as_ref().map_or_else(begin, |before| before.clock.clone());
         let (evaluator, unknown) = Evaluator::new(options.rules.clone(), standing, clock.now_ms());
         Evaluation {
             leadership,
@@ -179,6 +195,7 @@ impl AlertState {
             evaluator,
             changes: unknown.into(),
             is_writing: false,
+            advances,
         }
     }
 
@@ -261,7 +278,9 @@ impl AlertState {
         let (events, myself) = (Arc::clone(&self.args.environment.events), self.myself.clone());
         tokio::spawn(async move {
             events.on(Event::Alerting);
-            let is_written = write(&group, leadership, entry).await == Some(Ledgered::Done);
+            // In a task of its own, so that whatever becomes of it is told.
+            let written = tokio::spawn(async move { write(&group, leadership, entry).await }).await;
+            let is_written = matches!(written, Ok(Some(Ledgered::Done)));
             if is_written {
                 events.on(Event::Alerted);
             }
@@ -275,6 +294,7 @@ impl AlertState {
             return;
         };
         evaluation.is_writing = false;
+        evaluation.advances = self.args.group.state().read(|state| state.alerts().advances());
         if !is_written {
             let Some(before) = self.evaluation.take() else { return };
             self.evaluation = Some(self.begin(leadership, before.options.clone(), Some(before)));
@@ -306,7 +326,7 @@ impl AlertState {
                 cluster: self.args.cluster,
                 group: Arc::clone(&self.args.group),
                 leadership: evaluation.leadership,
-                clock: evaluation.clock,
+                clock: evaluation.clock.clone(),
                 policy: evaluation.options.policy.clone(),
                 environment: self.args.environment.clone(),
                 number,
@@ -314,7 +334,8 @@ impl AlertState {
             };
             let myself = self.myself.clone();
             tokio::spawn(async move {
-                delivering.attempt().await;
+                // In a task of its own, so that whatever becomes of it, the receiver gets the next.
+                drop(tokio::spawn(delivering.attempt()).await);
                 sleep(PAUSE).await;
                 drop(myself.cast(AlertMsg::Attempted(receiver)));
             });

@@ -82,7 +82,13 @@ impl Delivering {
         if claimed.await != Some(Ledgered::Done) {
             return None;
         }
-        self.group.state().read(|state| state.alerts().waiting(self.number).map(|waiting| waiting.may_have_arrived))
+        // A claim of a leader that was deposed may be committed by its successor, long after, and is heard of only then.
+        let leads = self.group.leadership() == Some(self.leadership);
+        let attempt = self.number_of_attempt();
+        self.group.state().read(|state| {
+            let waiting = state.alerts().waiting(self.number)?;
+            (leads && waiting.attempts == attempt).then_some(waiting.may_have_arrived)
+        })
     }
 
     fn write(&self, entry: Entry) -> impl Future<Output = Option<Ledgered>> + Send + 'static {

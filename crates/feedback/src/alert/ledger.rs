@@ -30,8 +30,11 @@ const REMEMBERED: usize = 1_000;
 /// The most messages that wait to be sent to one receiver. Beyond, what is planned waits until there is room, the least urgent longest.
 const MAX_WAITING: usize = 1_000;
 
-/// The most silences.
+/// The most silences that last, or begin later.
 pub const MAX_SILENCES: usize = 1_000;
+
+/// The most bytes of all silences that are known, those that are over among them.
+const MAX_SILENCES_BYTES: usize = 1 << 20;
 
 /// What the cluster agrees on. Times are Unix milliseconds, as the entries say them.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -141,7 +144,7 @@ pub enum Entry {
     Receipt {
         /// The message's number.
         message: u64,
-        /// Which attempt it was; what became of an earlier one than the last counts for nothing.
+        /// Which attempt it was; of an earlier one than the last counts only that it arrived.
         attempt: u32,
         /// When.
         at_ms: i64,
@@ -267,9 +270,10 @@ impl Ledger {
         const BYTES_AN_ALERT: usize = 256;
         /// Ten alerts that are named.
         const BYTES_A_MESSAGE: usize = 2_048;
-        let alerts = self.standing.len() + self.over.len() + self.silences.len();
+        let silences: usize = self.silences.values().map(Silence::bytes).sum();
+        let alerts = self.standing.len() + self.over.len();
         let messages = self.outbox.len() + self.told.len() + self.undelivered.len();
-        alerts * BYTES_AN_ALERT + messages * BYTES_A_MESSAGE
+        alerts * BYTES_AN_ALERT + messages * BYTES_A_MESSAGE + silences
     }
 
     /// What fires, and what each of it was seen to do.
@@ -332,7 +336,10 @@ impl Ledger {
     #[must_use]
     pub fn plan(&self, rules: &[Rule], policy: &Policy, now_ms: i64) -> Vec<Message> {
         let groups = self.groups(rules, policy, now_ms);
-        let over = self.told.iter().filter(|(group, _)| !groups.contains_key(*group));
+        let over = self.told.iter().filter(|((rule, receiver), told)| {
+            let is_grouped = groups.contains_key(&(rule.clone(), receiver.clone()));
+            !is_grouped && policy.has(receiver) && !self.still_stands(rule, told)
+        });
         let over = over.map(|((_, receiver), told)| (receiver, told.over()));
         let visible = groups.iter().filter(|(_, group)| !group.visible.is_empty());
         let news = visible.filter_map(|((rule, receiver), group)| {
@@ -377,6 +384,14 @@ impl Ledger {
         let digested =
             |(rule, (fired, firing)): (&str, (u64, u64))| DigestedRule { rule: rule.to_owned(), fired, firing };
         Digest { day: day.to_owned(), rules: rules.into_iter().map(digested).collect(), undelivered: self.given_up }
+    }
+
+    /// Whether something that was told still stands: it is told others now, because routes have changed.
+    fn still_stands(&self, rule: &str, told: &Told) -> bool {
+        told.alerts.named.iter().any(|named| {
+            let subject = Subject { rule: rule.to_owned(), labels: named.labels.clone() };
+            self.standing.contains_key(&subject)
+        })
     }
 
     /// Whether there is something to tell who was told this.
@@ -431,10 +446,12 @@ impl Ledger {
     fn change(&mut self, transition: &Transition, at_ms: i64) {
         let Transition { subject, change, signal, value, watch } = transition;
         let before = self.standing.remove(subject);
-        let since_ms = before.map_or(at_ms, |standing| standing.since_ms);
+        let since_ms = before.as_ref().map_or(at_ms, |standing| standing.since_ms);
         match change {
             Change::Fired | Change::Flaps => {
-                *self.fired.entry(subject.rule.clone()).or_default() += 1;
+                if before.is_none() {
+                    *self.fired.entry(subject.rule.clone()).or_default() += 1;
+                }
                 let standing = Standing { watch: watch.clone(), signal: *signal, value: *value, since_ms };
                 self.standing.insert(subject.clone(), standing);
             }
@@ -485,8 +502,10 @@ impl Ledger {
         outcome: &Outcome,
         messages: &[Message],
     ) -> Applied {
-        let is_last = |waiting: &&mut Waiting| waiting.attempts == attempt;
-        let Some(waiting) = self.outbox.get_mut(&message).filter(is_last) else { return Applied::Unknown };
+        // That an earlier attempt arrived counts although there was another: it need not be made again.
+        let has_arrived = *outcome == Outcome::Delivered;
+        let counts = |waiting: &&mut Waiting| waiting.attempts == attempt || has_arrived && attempt < waiting.attempts;
+        let Some(waiting) = self.outbox.get_mut(&message).filter(counts) else { return Applied::Unknown };
         match outcome {
             Outcome::Delivered => drop(self.outbox.remove(&message)),
             Outcome::Later { due_ms, may_have_arrived, paused_until_ms } => {
@@ -513,11 +532,13 @@ impl Ledger {
 
     fn silence(&mut self, silence: &Silence, at_ms: i64) -> Applied {
         // Of one that is over it has to be known, for as long as somebody may have been told without it, what it silenced.
-        self.silences.retain(|_, other| other.until_ms > at_ms.saturating_sub(AGAIN_AFTER_MS));
+        let until_ms = self.latest_ms.saturating_sub(AGAIN_AFTER_MS);
+        self.silences.retain(|_, other| other.until_ms > until_ms);
         if silence.matchers.is_empty() {
             return Applied::Unknown;
         }
-        if self.silences.len() >= MAX_SILENCES {
+        let bytes: usize = self.silences.values().chain([silence]).map(Silence::bytes).sum();
+        if self.silences(at_ms).count() >= MAX_SILENCES || bytes > MAX_SILENCES_BYTES {
             return Applied::TooMany;
         }
         let number = self.number();

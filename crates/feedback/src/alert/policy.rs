@@ -56,6 +56,13 @@ pub struct Silence {
 }
 
 impl Silence {
+    /// How many bytes its texts have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of = |matcher: &Matcher| matcher.label.len() + matcher.any_of.iter().map(String::len).sum::<usize>();
+        self.author.len() + self.comment.len() + self.matchers.iter().map(of).sum::<usize>()
+    }
+
     /// Whether it silences an alert now.
     #[must_use]
     pub fn silences(&self, rule: &str, severity: Severity, labels: &Labels, now_ms: i64) -> bool {
@@ -94,7 +101,9 @@ impl Policy {
         names.iter().filter(|name| self.has(name)).cloned().collect()
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Whether there is a receiver of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.receivers.iter().any(|receiver| receiver == name)
     }
 }

@@ -114,6 +114,26 @@ impl Signal {
         Self::ALL.into_iter().find(|signal| signal.name() == name)
     }
 
+    /// The greatest value that it can show; `None` if there is none. A rule that fires at or above it would never fire.
+    #[must_use]
+    pub fn greatest(self) -> Option<f64> {
+        match self {
+            Self::ErrorRate | Self::QueueFull | Self::BatchFailures | Self::DiskFull => Some(100.0),
+            // The last class of latencies has no upper bound, and counts as its lower one.
+            Self::ResponseTime => Some(1_000.0),
+            Self::UsageSpike => Some(super::spike::CEILING),
+            Self::Degraded => Some(60.0),
+            Self::DiskFailed | Self::NodeDown => Some(1.0),
+            Self::Mode => Some(2.0),
+            Self::CircuitTrips
+            | Self::RedisLatency
+            | Self::RedisUnavailable
+            | Self::Breaches
+            | Self::KeyDenials
+            | Self::Leaderless => None,
+        }
+    }
+
     /// What its values are counted in, as it stands behind a number.
     #[must_use]
     pub fn unit(self) -> &'static str {

@@ -18,7 +18,7 @@ const MOST: f64 = 8.0;
 pub(crate) const FIRE: f64 = 20.0;
 
 /// The sum is not greater than this, so that it is over soon after the spike is.
-const CEILING: f64 = 2.0 * FIRE;
+pub(crate) const CEILING: f64 = 2.0 * FIRE;
 
 /// The smallest deviation, as a share of the mean, and in units: a rate that was constant is not unusual when it is one more.
 const LEAST_SHARE: f64 = 0.1;

@@ -12,6 +12,9 @@ const MINUTE_MS: i64 = 60_000;
 /// A node that has not been heard of for so long is down, and nobody knows how it is.
 const FRESH_MS: i64 = 5_000;
 
+/// Signals that are no counts.
+const RATIOS: [Signal; 3] = [Signal::ErrorRate, Signal::ResponseTime, Signal::BatchFailures];
+
 /// How long a value of a rate's history is.
 const SPIKE_STEP_MS: i64 = 10_000;
 
@@ -100,9 +103,13 @@ impl Window {
                 heard.samples.pop_front();
             }
         }
-        let rates = self.rates();
+        let mut rates = self.rates();
         let is_anybody_here = self.nodes.values().any(|heard| heard.present(now_ms).is_some());
         let is_whole = is_anybody_here && self.begun_ms.is_some_and(|begun_ms| now_ms - begun_ms >= MINUTE_MS);
+        if !is_whole {
+            // Of a part of a minute a count is at least that much, and a ratio may be anything.
+            RATIOS.iter().for_each(|ratio| drop(rates.insert(*ratio, BTreeMap::from([(Labels::new(), None)]))));
+        }
         let partial = if is_whole { BTreeSet::new() } else { rates.keys().copied().collect() };
         let mut values = rates;
         values.extend(self.states(now_ms));
@@ -237,8 +244,8 @@ mod tests {
     fn shown(signal: Signal, samples: &[(u64, Sample)]) -> String {
         let mut window = Window::default();
         window.expect(&samples.iter().map(|(node, _)| *node).collect(), 0);
-        samples.iter().for_each(|(node, sample)| window.take(*node, sample.clone(), 0, 1_000));
-        text(&window.read(2_000).values[&signal])
+        samples.iter().for_each(|(node, sample)| window.take(*node, sample.clone(), 0, MINUTE_MS));
+        text(&window.read(MINUTE_MS).values[&signal])
     }
 
     fn text(readings: &Values) -> String {
@@ -316,22 +323,23 @@ mod tests {
         let mut window = Window::default();
         window.expect(&BTreeSet::from([1, 2]), 0);
         let requests = Requests { allowed: 1, failed: 1, ..Requests::default() };
-        let sample = Sample { requests, mode: 1, ..Sample::default() };
+        let sample = Sample { requests, circuit_trips: 2, mode: 1, ..Sample::default() };
         window.take(1, sample.clone(), 0, 0);
         window.take(3, sample, 0, 0);
         let cases = [
-            (0, "=50", "1=0 2=…", "=1"),
-            (4_999, "=50", "1=0 2=…", "=1"),
-            (5_000, "=50", "1=1 2=1", "=…"),
-            (59_999, "=50", "1=1 2=1", "=…"),
+            (0, "=2", "1=0 2=…", "=1"),
+            (4_999, "=2", "1=0 2=…", "=1"),
+            (5_000, "=2", "1=1 2=1", "=…"),
+            (59_999, "=2", "1=1 2=1", "=…"),
             (60_000, "=0", "1=1 2=1", "=…"),
         ];
-        for (now_ms, errors, down, mode) in cases {
+        for (now_ms, trips, down, mode) in cases {
             let readings = window.read(now_ms);
             let of = |signal| text(&readings.values[&signal]);
-            let found = (of(Signal::ErrorRate), of(Signal::NodeDown), of(Signal::Mode));
-            assert!(readings.partial.contains(&Signal::ErrorRate), "nobody was heard of for a minute");
-            assert_eq!(found, (errors.to_owned(), down.to_owned(), mode.to_owned()), "at {now_ms}");
+            let found = (of(Signal::CircuitTrips), of(Signal::NodeDown), of(Signal::Mode));
+            assert!(readings.partial.contains(&Signal::CircuitTrips), "nobody was heard of for a minute");
+            assert_eq!(of(Signal::ErrorRate), "=…", "a ratio of a part of a minute says nothing");
+            assert_eq!(found, (trips.to_owned(), down.to_owned(), mode.to_owned()), "at {now_ms}");
         }
         window.expect(&BTreeSet::from([1]), 60_000);
         assert_eq!(text(&window.read(60_000).values[&Signal::NodeDown]), "1=1", "node 2 was removed");

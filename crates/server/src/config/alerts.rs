@@ -13,9 +13,6 @@ use super::node::within;
 use super::{Receivers, duration};
 use crate::receivers::check_summary;
 
-/// Above this, response times are not told apart: the histogram that they are counted in ends there.
-const LONGEST_RESPONSE_MS: f64 = 1_000.0;
-
 /// `alerts`: when to raise an alarm, and whom to tell.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default, expecting = "a map of the settings of alerts")]
@@ -26,7 +23,7 @@ pub struct Alerts {
     pub queue_full_threshold: f64,
     /// Circuits that open, per minute; at least 1.
     pub circuit_trips_threshold: u64,
-    /// The 99th percentile of the response time, in milliseconds; from 1 to 1000.
+    /// The 99th percentile of the response time, in milliseconds; from 1 to 999.
     pub response_time_threshold: u64,
     /// Failed batches, in percent.
     pub batch_failure_threshold: f64,
@@ -184,6 +181,10 @@ fn check_metric(rule: &AlertRule, built_in: &[Rule]) -> Result<(), FieldError> {
         }
         None => built_in.iter().map(|built_in| built_in.signal).collect(),
     };
+    if signals.len() > 1 && (rule.fire.is_some() || rule.clear.is_some()) {
+        let field = if rule.fire.is_some() { "fire" } else { "clear" };
+        return Err(FieldError::new(field, "is given to a rule of several metrics: give each a rule of its own"));
+    }
     match rule.fire {
         Some(fire) => signals.into_iter().try_for_each(|signal| check_measurable("fire", signal, fire)),
         None if built_in.is_empty() => {
@@ -207,9 +208,12 @@ fn signal_named(metric: &str) -> Result<Signal, FieldError> {
 
 /// Expects that a signal can show more than `fire`.
 fn check_measurable(field: &str, signal: Signal, fire: f64) -> Result<(), FieldError> {
-    if signal == Signal::ResponseTime && fire > LONGEST_RESPONSE_MS {
-        let problem = "must be at most 1000: response times above 1 s are not told apart, so it would never fire";
-        return Err(FieldError::new(field, problem));
+    match signal.greatest() {
+        Some(greatest) if fire >= greatest => {
+            let problem =
+                format!("must be below {greatest}, the most that `{}` ever shows: it would never fire", signal.name());
+            Err(FieldError::new(field, problem))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }

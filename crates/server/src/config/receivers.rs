@@ -108,6 +108,9 @@ impl Receivers {
         if let Some(pagerduty) = &self.pagerduty {
             not_empty("pagerduty.routing_key", &pagerduty.routing_key)?;
             url("pagerduty.url", &pagerduty.url, &HTTP)?;
+            if pagerduty.url.contains('@') {
+                return Err(FieldError::new("pagerduty.url", "must hold no account: what is in it is no secret here"));
+            }
         }
         if let Some(email) = &self.email {
             email.check().map_err(|error| within("email", error))?;

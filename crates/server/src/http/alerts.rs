@@ -122,6 +122,7 @@ fn alert_severity(severity: Severity) -> AlertSeverity {
         (status = 400, description = "The request makes no sense", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such receiver", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "The receiver is being tested already", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "The receiver did not take it", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -135,7 +136,9 @@ pub(super) async fn test(
         let known = if policy.receivers.is_empty() { "none".to_owned() } else { policy.receivers.join(", ") };
         return Err(not_found(format!("there is no receiver {receiver:?}; configured: {known}")));
     }
-    match app.alerting.test(&receiver, &app.node).await {
+    let tested = app.alerting.test(&receiver, &app.node).await;
+    let tested = tested.map_err(|error| problem(StatusCode::TOO_MANY_REQUESTS, format!("{receiver} {error}")));
+    match tested.map_err(ProblemResponse)? {
         Attempt::Delivered { receipt } => Ok(axum::Json(TestAlertAnswer { receiver, receipt })),
         Attempt::Later { reason, .. } | Attempt::Never { reason } => {
             Err(ProblemResponse(problem(StatusCode::BAD_GATEWAY, reason)))

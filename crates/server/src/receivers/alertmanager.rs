@@ -7,7 +7,8 @@
 //! here is delivered once. So what fires is given an end that is a day away, and what is over is told with its end; were the message
 //! of the end to be lost, the alert would still go away.
 //!
-//! A message of the end names only some. So it ends whatever of its rule and cluster the Alertmanager still has, too.
+//! A message of the end names only some, and so does one of what still fires when something else is over. So each ends whatever of its
+//! rule and cluster the Alertmanager still has and it does not name; only one that counts alerts it does not name ends none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Alertmanager {
     pub(super) async fn deliver(&self, letter: &Letter) -> Attempt {
         let mut alerts = alerts(letter);
         if let Content::Alerts(told) = &letter.message.content
-            && told.status == Status::Resolved
+            && (told.status == Status::Resolved || told.more == 0)
         {
             match self.held(letter, &told.rule).await {
                 Ok(held) => add_ends(&mut alerts, held, letter),
@@ -88,17 +89,26 @@ impl Alertmanager {
         format!("{}/api/v2/alerts", self.settings.url.expose().trim_end_matches('/'))
     }
 
-    /// What the Alertmanager has of a rule of this cluster. What it says that is not understood is nothing.
+    /// What the Alertmanager has of a rule of this cluster; nothing if it does not let us see that.
     async fn held(&self, letter: &Letter, rule: &str) -> Result<Vec<Held>, Attempt> {
         let Ok(mut url) = Url::parse(&self.url()) else { return Ok(Vec::new()) };
         let (rule, cluster) = (value(rule), value(letter.cluster()));
         let filters = [(ALERT_NAME, rule), (CLUSTER, cluster)].map(|(name, value)| format!("{name}={value:?}"));
         url.query_pairs_mut().extend_pairs(filters.iter().map(|filter| ("filter", filter)));
         let answer = self.http.get(letter, url).await.map_err(nothing_was_told)?;
-        if !answer.status.is_success() {
-            return Err(answer.attempt());
+        match answer.attempt() {
+            Attempt::Delivered { .. } => {}
+            Attempt::Later { after, reason, .. } => {
+                return Err(Attempt::Later { after, may_have_arrived: false, reason });
+            }
+            // As behind a proxy through which alerts can only be posted. What is named can still be told.
+            Attempt::Never { .. } => return Ok(Vec::new()),
         }
-        Ok(serde_json::from_str(&answer.body).unwrap_or_default())
+        serde_json::from_str(&answer.body).map_err(|_| Attempt::Later {
+            after: None,
+            may_have_arrived: false,
+            reason: format!("says what alerts it has in a way that makes no sense: {}", answer.words()),
+        })
     }
 }
 

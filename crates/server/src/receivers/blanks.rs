@@ -12,7 +12,8 @@ use crate::config::{Receivers, Secret};
 /// What stands in place of a secret.
 const BLANK: &str = "(secret)";
 
-/// Parts of a URL's path and query that are shorter are words such as `services`; blanked out they would take words from reasons.
+/// Parts of a URL's path and query that are shorter, or a word in lower case such as `alertmanager`, are no secrets; blanked out they
+/// would take words from reasons.
 const SHORTEST_PART: usize = 8;
 
 /// Every secret of the receivers, whole and in the parts in which a receiver may echo it.
@@ -61,14 +62,23 @@ impl Blanks {
         let Ok(url) = Url::parse(url.expose()) else { return };
         self.add(url.as_str());
         let rest = url.path().trim_matches('/');
-        let values = url.query_pairs().map(|(_, value)| value.into_owned());
-        let parts = rest.split('/').map(str::to_owned).chain([rest.to_owned()]).chain(values);
-        parts.filter(|part| part.len() >= SHORTEST_PART).for_each(|part| self.add(&part));
+        let pairs = url.query().into_iter().flat_map(|query| query.split('&'));
+        let values = pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let raw = rest.split('/').chain([rest]).chain(values).map(str::to_owned);
+        let read = url.query_pairs().map(|(_, value)| value.into_owned());
+        let parts = raw.flat_map(|part| [decoded(&part), part]).chain(read);
+        parts.filter(|part| is_secret(part)).for_each(|part| self.add(&part));
         self.add_account(&url);
     }
 
     fn add_account(&mut self, url: &Url) {
         let (user, password) = account(url);
+        if password.is_none() && !user.is_empty() {
+            // A token, as some services take it.
+            self.add(&user);
+            self.add(url.username());
+            self.add(&format!("{user}:"));
+        }
         if let Some(password) = password {
             self.add(&password);
             self.add(url.password().unwrap_or_default());
@@ -77,6 +87,11 @@ impl Blanks {
             self.add(&format!("{user}:{password}"));
         }
     }
+}
+
+/// Whether a part of a URL can be what nobody is to see.
+fn is_secret(part: &str) -> bool {
+    part.len() >= SHORTEST_PART && !part.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 impl fmt::Debug for Blanks {

@@ -156,6 +156,7 @@ impl Email {
             match connection.command(Rcpt::new(address.clone(), Vec::new())).await {
                 Ok(_) => {}
                 Err(error) if error.status().is_some() => {
+                    tracing::warn!(%address, %error, "the mail server does not take an alert for this address");
                     refused.push(format!("{address} ({error})"));
                     last = Some(error);
                 }

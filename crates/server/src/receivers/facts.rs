@@ -14,7 +14,7 @@ use super::printable::one_line;
 const MOST_VALUE: usize = 200;
 
 /// Every label that some signal has, for samples.
-const LABELS: [&str; 5] = ["endpoint", "key", "limit", "node", "shard"];
+const LABELS: [&str; 6] = ["endpoint", "key", "limit", "node", "shard", Signal::LABEL];
 
 /// The variables of templates. Texts of others are on one line, short and printable. What a kind of message does not have is absent.
 #[derive(Debug, Serialize)]

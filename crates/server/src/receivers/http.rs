@@ -22,8 +22,10 @@ use super::letter::Letter;
 
 /// For how long a connection may take: names, TCP and TLS.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How much of an answer's body is read. All that receivers say is shorter; one that streams for ever must end.
+/// How much is read of an answer to what was told. All that receivers say is shorter; one that streams for ever must end.
 const MOST_BODY_BYTES: usize = 64 * 1024;
+/// How much is read of what was asked for: thousands of alerts, each with its texts.
+const MOST_LIST_BYTES: usize = 16 * 1024 * 1024;
 /// Most characters of it that are told.
 const MOST_SAID: usize = 200;
 /// For how long a body is waited for, once there is a status that says what became of the request.
@@ -84,7 +86,7 @@ impl Http {
     ) -> Result<Answer, Attempt> {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = self.client.post(url).headers(headers).header(json.0, json.1);
-        self.send(letter, request.body(body)).await
+        self.send(letter, request.body(body), MOST_BODY_BYTES).await
     }
 
     /// Asks for what is at `url`.
@@ -92,12 +94,12 @@ impl Http {
     /// # Errors
     /// What to do where there was no answer.
     pub(super) async fn get(&self, letter: &Letter, url: reqwest::Url) -> Result<Answer, Attempt> {
-        self.send(letter, self.client.get(url)).await
+        self.send(letter, self.client.get(url), MOST_LIST_BYTES).await
     }
 
-    async fn send(&self, letter: &Letter, request: RequestBuilder) -> Result<Answer, Attempt> {
+    async fn send(&self, letter: &Letter, request: RequestBuilder, most_bytes: usize) -> Result<Answer, Attempt> {
         match timeout_at(letter.deadline, request.send()).await {
-            Ok(Ok(response)) => Ok(self.read(response, letter).await),
+            Ok(Ok(response)) => Ok(self.read(response, letter, most_bytes).await),
             Ok(Err(error)) => Err(unanswered(error)),
             Err(_) => Err(Attempt::Later {
                 after: None,
@@ -107,12 +109,13 @@ impl Http {
         }
     }
 
-    async fn read(&self, response: Response, letter: &Letter) -> Answer {
+    async fn read(&self, response: Response, letter: &Letter, most_bytes: usize) -> Answer {
         let (status, retry_after) = (response.status(), retry_after(response.headers(), letter.now));
         let deadline = letter.deadline.min(Instant::now() + BODY);
-        let (body, is_whole) = read_body(response, deadline).await;
+        let (body, is_whole) = read_body(response, deadline, most_bytes).await;
         let body = String::from_utf8_lossy(&body).into_owned();
-        Answer { status, retry_after, said: self.blanks.clean(&body, MOST_SAID), body, is_whole }
+        let beginning: String = body.chars().take(MOST_BODY_BYTES).collect();
+        Answer { status, retry_after, said: self.blanks.clean(&beginning, MOST_SAID), body, is_whole }
     }
 }
 
@@ -178,11 +181,11 @@ fn cause(error: reqwest::Error) -> String {
 }
 
 /// Reads a body to its end, its limit or the deadline, and says whether it came to its end.
-async fn read_body(mut response: Response, deadline: Instant) -> (Vec<u8>, bool) {
+async fn read_body(mut response: Response, deadline: Instant, most_bytes: usize) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
-    while body.len() < MOST_BODY_BYTES {
+    while body.len() < most_bytes {
         match timeout_at(deadline, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk[..chunk.len().min(MOST_BODY_BYTES - body.len())]),
+            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk[..chunk.len().min(most_bytes - body.len())]),
             Ok(Ok(None)) => return (body, true),
             Ok(Err(_)) | Err(_) => return (body, false),
         }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Each makes **one** attempt and says what became of it; when there is another is for the cluster to say, which writes down both.
-//! An attempt ends within 20 seconds, whatever the receiver does, and reads at most 64 KiB of what it says.
+//! An attempt ends within 20 seconds, whatever the receiver does, and reads at most 64 KiB of what it says by HTTP (16 MiB of the list of
+//! alerts that an Alertmanager has). Of what a mail server says the time alone is a bound.
 //!
 //! Reasons are for the one who is on call: they name the receiver and the cause. They hold none of the secrets of the configuration,
 //! even if a receiver sends one back, because all that leaves this module goes through [`blanks::Blanks`].
@@ -146,7 +147,12 @@ impl Configured {
         let name = delivery.message.receiver.clone();
         let attempt = match self.receivers.get(name.as_str()) {
             Some(receiver) => receiver.deliver(&self.letter(delivery)).await,
-            None => Attempt::Never { reason: "is not configured on this node".to_owned() },
+            // Another node may have been configured already, and leads soon.
+            None => Attempt::Later {
+                after: None,
+                may_have_arrived: false,
+                reason: "is not configured on this node".to_owned(),
+            },
         };
         self.cleaned(&name, attempt)
     }
@@ -173,9 +179,9 @@ impl Configured {
         match attempt {
             Attempt::Delivered { receipt } => Attempt::Delivered { receipt: clean(&receipt) },
             Attempt::Later { after, may_have_arrived, reason } => {
-                Attempt::Later { after, may_have_arrived, reason: clean(&format!("{name}: {reason}")) }
+                Attempt::Later { after, may_have_arrived, reason: format!("{name}: {}", clean(&reason)) }
             }
-            Attempt::Never { reason } => Attempt::Never { reason: clean(&format!("{name}: {reason}")) },
+            Attempt::Never { reason } => Attempt::Never { reason: format!("{name}: {}", clean(&reason)) },
         }
     }
 }

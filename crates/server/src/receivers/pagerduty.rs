@@ -50,7 +50,7 @@ impl PagerDuty {
             }
             Content::Alerts(_) | Content::Undelivered { .. } => self.send(letter, self.trigger(letter)).await,
             Content::Digest(_) | Content::Test => match self.send(letter, self.trigger(letter)).await {
-                Attempt::Delivered { .. } => self.send(letter, self.resolve(letter)).await,
+                Attempt::Delivered { receipt } => told(self.send(letter, self.resolve(letter)).await, &receipt),
                 other => other,
             },
         }
@@ -83,6 +83,17 @@ impl PagerDuty {
             event["client_url"] = json!(url);
         }
         event
+    }
+}
+
+/// What becomes of a message that was told, when it was then tried to end its incident.
+fn told(ended: Attempt, receipt: &str) -> Attempt {
+    match ended {
+        Attempt::Delivered { .. } => ended,
+        Attempt::Later { after, reason, .. } => Attempt::Later { after, may_have_arrived: true, reason },
+        Attempt::Never { reason } => {
+            Attempt::Delivered { receipt: format!("{receipt}; but its incident stays open: {reason}") }
+        }
     }
 }
 
@@ -122,12 +133,11 @@ fn payload(letter: &Letter) -> Value {
     })
 }
 
-/// By what PagerDuty knows that events are of one incident: of an episode; of what one receiver could not be told; of a message.
+/// By what PagerDuty knows that events are of one incident: of an episode; or of a message, which nothing resolves.
 fn dedup_key(letter: &Letter) -> String {
     let of = match &letter.message.content {
         Content::Alerts(alerts) => format!("rule/{}/{}", alerts.rule, alerts.episode),
-        Content::Undelivered { receiver, .. } => format!("undelivered/{receiver}"),
-        Content::Digest(_) | Content::Test => format!("message/{}", letter.id),
+        Content::Undelivered { .. } | Content::Digest(_) | Content::Test => format!("message/{}", letter.id),
     };
     let key = format!("{}/{of}", letter.cluster());
     let is_fit = key.len() <= MOST_DEDUP_KEY && !key.contains(char::is_control);

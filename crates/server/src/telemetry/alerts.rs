@@ -69,6 +69,7 @@ const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::
 pub(super) struct AlertMetrics {
     firing: [Gauge; SEVERITIES.len()],
     messages: [[Counter; MessageOutcome::ALL.len()]; ReceiverKind::ALL.len()],
+    dead_letters: Counter,
     waiting: Gauge,
     overlooked: Counter,
 }
@@ -82,6 +83,7 @@ impl AlertMetrics {
         Self {
             firing: SEVERITIES.map(firing),
             messages: ReceiverKind::ALL.map(|receiver| MessageOutcome::ALL.map(|outcome| message(receiver, outcome))),
+            dead_letters: maker.counter(&names::ALERT_DEAD_LETTERS),
             waiting: maker.gauge(&names::ALERT_MESSAGES_WAITING),
             overlooked: maker.counter(&names::ALERTS_OVERLOOKED),
         }
@@ -93,6 +95,10 @@ impl AlertMetrics {
 
     pub(super) fn message(&self, receiver: ReceiverKind, outcome: MessageOutcome) {
         self.messages[receiver as usize][outcome as usize].increment(1);
+    }
+
+    pub(super) fn given_up(&self) {
+        self.dead_letters.increment(1);
     }
 
     pub(super) fn waiting(&self, messages: usize) {

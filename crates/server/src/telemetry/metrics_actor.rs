@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures::FutureExt;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tollgate_cluster::{ClusterStatus, Node};
 use tollgate_feedback::sample::{Batches, Disk, Requests, Sample};
@@ -24,6 +26,9 @@ pub(crate) struct MetricsActor {
     data: PathBuf,
     started: Instant,
     sampler: Sampler,
+    /// How full the disk was, and whoever looks now.
+    fill: Option<f64>,
+    filling: Option<JoinHandle<Option<f64>>>,
 }
 
 /// What a sample is made from: how things stand now.
@@ -47,7 +52,8 @@ impl MetricsActor {
     /// Starts it; `data` is where the node's data is, whose disk is watched.
     pub(crate) fn spawn(telemetry: Arc<Telemetry>, node: &Arc<Node>, data: PathBuf) {
         let sampler = Sampler::default();
-        let actor = Self { telemetry, node: Arc::downgrade(node), data, started: Instant::now(), sampler };
+        let node = Arc::downgrade(node);
+        let actor = Self { telemetry, node, data, started: Instant::now(), sampler, fill: None, filling: None };
         tokio::spawn(actor.run());
     }
 
@@ -63,9 +69,25 @@ impl MetricsActor {
         }
     }
 
+    /// How full the disk is, as far as is known: a file system that hangs keeps nobody waiting, and says nothing.
+    #[expect(clippy::disallowed_methods, reason = "a file system may hang, and the server is no part of simulations")]
+    fn fill(&mut self) -> Option<f64> {
+        if self.filling.as_ref().is_none_or(JoinHandle::is_finished) {
+            let asked = self.filling.take().and_then(FutureExt::now_or_never);
+            self.fill = asked.and_then(Result::ok).flatten();
+            let data = self.data.clone();
+            self.filling = Some(tokio::task::spawn_blocking(move || fill(&data)));
+        } else {
+            self.fill = None;
+        }
+        self.fill
+    }
+
     fn sample(&mut self, node: &Node) {
         self.telemetry.know(&node.limits());
-        let now = Now { status: node.cluster_status(), disk: disk(node, &self.data), at: Instant::now() };
+        let has_failed = matches!(node.storage_health(), StorageHealth::Failed { .. });
+        let disk = Disk { has_failed, fill: self.fill() };
+        let now = Now { status: node.cluster_status(), disk, at: Instant::now() };
         self.telemetry.cluster.show(node.number(), &now.status);
         self.telemetry.cluster.show_disk(&now.disk);
         let sample = self.sampler.sample(&self.telemetry, &now);
@@ -76,10 +98,6 @@ impl MetricsActor {
 /// In seconds, to the nearest one: samples are taken a little after each.
 fn whole_seconds(span: Duration) -> u64 {
     (span + Duration::from_millis(500)).as_secs()
-}
-
-fn disk(node: &Node, data: &Path) -> Disk {
-    Disk { has_failed: matches!(node.storage_health(), StorageHealth::Failed { .. }), fill: fill(data) }
 }
 
 /// How full a disk is, as `df` says it: what only the superuser may write counts as used.

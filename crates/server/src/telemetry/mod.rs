@@ -32,7 +32,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tollgate_cluster::{AcquireError, Event, Events, Verdict};
+use tollgate_cluster::{AcquireError, Event, Events, Fate, Verdict};
 use tollgate_feedback::alert::Severity;
 use tollgate_feedback::sample::Sample;
 use tollgate_limiter::Limits;
@@ -298,6 +298,7 @@ impl Events for Telemetry {
     fn on(&self, event: Event) {
         match event {
             Event::Overlooked { subjects } => self.alerts.overlooked(subjects),
+            Event::Delivering { fate: Fate::GivenUp, .. } => self.alerts.given_up(),
             event => self.cluster.on(event),
         }
     }

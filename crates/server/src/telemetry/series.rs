@@ -111,11 +111,13 @@ impl Series {
     }
 }
 
-/// The values of a label that limits name exactly.
+/// The values of a label that limits name exactly, and that can be told from each other in the metrics.
 fn named<'a>(limits: &'a Limits, label: &'a str) -> BTreeSet<&'a str> {
     let selectors = limits.iter().flat_map(|(_, limit)| &limit.selectors);
     let patterns = selectors.filter(|selector| selector.label == label).flat_map(|selector| &selector.any_of);
-    patterns.map(|pattern| pattern.as_str()).filter(|value| !value.contains('*') && *value != OTHER).collect()
+    // The exporter writes a quote the same with a backslash before it as without: two values would be one series.
+    let is_plain = |value: &&str| !value.contains(['*', '"', '\\']) && *value != OTHER;
+    patterns.map(|pattern| pattern.as_str()).filter(is_plain).collect()
 }
 
 impl<T> Values<T> {

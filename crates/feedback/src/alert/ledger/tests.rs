@@ -239,7 +239,56 @@ fn of_what_has_no_room_the_most_urgent_is_planned_first_and_each_receiver_has_ro
     fixture.deliver(0, Outcome::Delivered);
     fixture.deliver(0, Outcome::Delivered);
     fixture.rules.iter_mut().for_each(|rule| rule.receivers = vec!["pagerduty".to_owned()]);
-    assert_eq!(fixture.change(1, &[]), "pagerduty node_down Firing 2, slack busy Resolved 1");
+    assert_eq!(
+        fixture.change(1, &[]),
+        "pagerduty node_down Firing 2",
+        "and slack not that what it was told of is over"
+    );
+}
+
+#[test]
+fn who_is_told_no_more_hears_of_the_end_when_it_comes_and_who_is_gone_hears_nothing() {
+    let mut fixture = Fixture::new();
+    fixture.change(0, &[("busy", "1", Fired), (NODE_DOWN, "2", Fired)]);
+    fixture.rules[0].receivers = vec!["webhook".to_owned()];
+    fixture.policy.receivers = ["slack", "webhook"].map(str::to_owned).to_vec();
+    let others = "slack node_down Firing 2, webhook node_down Firing 2, webhook busy Firing 1";
+    assert_eq!(fixture.pass(1), others, "and nothing is said to be over");
+    let others = "slack node_down Resolved 2, webhook node_down Resolved 2";
+    assert_eq!(fixture.change(2, &[(NODE_DOWN, "2", Resolved)]), others, "pagerduty is not configured any more");
+    assert_eq!(fixture.change(3, &[("busy", "1", Resolved)]), "slack busy Resolved 1, webhook busy Resolved 1");
+}
+
+#[test]
+fn that_an_attempt_arrived_counts_although_another_was_claimed_and_that_it_did_not_counts_no_more() {
+    let later = Outcome::Later { due_ms: 0, may_have_arrived: false, paused_until_ms: None };
+    for (outcome, applied, waits) in [(Outcome::Delivered, Applied::Done, false), (later, Applied::Unknown, true)] {
+        let mut fixture = Fixture::new();
+        fixture.change(0, &[("busy", "1", Fired)]);
+        let message = fixture.ledger.due(0)[0];
+        let attempt = fixture.claim(message);
+        fixture.claim(message);
+        let receipt = Entry::Receipt { message, attempt, at_ms: 0, outcome, messages: Vec::new() };
+        assert_eq!((fixture.ledger.apply(&receipt), fixture.ledger.waiting(message).is_some()), (applied, waits));
+    }
+}
+
+#[test]
+fn silences_are_bounded_by_their_number_and_their_size_and_those_that_are_over_count_no_more() {
+    let silence = |bytes: usize, until_ms| Silence {
+        matchers: vec![Matcher { label: "rule".to_owned(), any_of: vec!["a".to_owned()] }],
+        from_ms: 0,
+        until_ms,
+        author: "e".to_owned(),
+        comment: "c".repeat(bytes),
+    };
+    for (bytes, at_most) in [(0, MAX_SILENCES), (MAX_SILENCES_BYTES / 10, 9)] {
+        let mut ledger = Ledger::default();
+        let mut put = |until_ms, at_ms| ledger.apply(&Entry::Silence { silence: silence(bytes, until_ms), at_ms });
+        let held = (0..=at_most).filter(|_| matches!(put(10, 0), Applied::Silenced(_))).count();
+        assert_eq!((held, put(10, 0)), (at_most, Applied::TooMany), "of {bytes} bytes each");
+        assert_eq!(matches!(put(20, 10), Applied::Silenced(_)), bytes == 0, "their texts are known for a while");
+    }
 }
 
 #[test]

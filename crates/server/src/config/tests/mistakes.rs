@@ -157,7 +157,9 @@ fn values_out_of_range_are_told_with_the_range() {
 #[test]
 fn a_rule_that_could_never_mean_anything_is_told_by_key() {
     const NO_RULE: &str = "is missing: no built-in rule has this name, so say";
-    const ABOVE: &str = "must be at most 1000: response times above 1 s are not told apart, so it would never fire";
+    let never = |most: u64, metric: &str| {
+        format!("must be below {most}, the most that `{metric}` ever shows: it would never fire")
+    };
     let names = "error_rate, queue_full, circuit_trips, response_time, batch_failures, redis_latency, redis_unavailable, \
                  breaches, key_denials, usage_spike, degraded, leaderless, disk_failed, disk_full, node_down, mode";
     for (rule, expected) in [
@@ -170,12 +172,24 @@ fn a_rule_that_could_never_mean_anything_is_told_by_key() {
             "error_rate.metric: is given to a built-in rule: give the rule another name".to_owned(),
         ),
         ("error_rate: {clear: 6}", "error_rate.clear: must be at most `fire`, which is 5 by default".to_owned()),
-        ("response_time: {fire: 1001}", format!("response_time.fire: {ABOVE}")),
-        ("r: {metric: response_time, fire: 1001}", format!("r.fire: {ABOVE}")),
+        ("response_time: {fire: 1000}", format!("response_time.fire: {}", never(1_000, "response_time"))),
+        ("r: {metric: disk_full, fire: 100}", format!("r.fire: {}", never(100, "disk_full"))),
+        ("node_down: {fire: 1}", format!("node_down.fire: {}", never(1, "node_down"))),
+        (
+            "limiter_failing: {fire: 0.5}",
+            "limiter_failing.fire: is given to a rule of several metrics: give each a rule of its own".to_owned(),
+        ),
+        (
+            "limiter_failing: {clear: 0}",
+            "limiter_failing.clear: is given to a rule of several metrics: give each a rule of its own".to_owned(),
+        ),
     ] {
         check_key(&format!("alerts: {{rules: {{{rule}}}}}"), &format!("alerts.rules.{expected}"));
     }
-    check_key("alerts: {response_time_threshold: 2000}", &format!("alerts.response_time_threshold: {ABOVE}"));
+    check_key(
+        "alerts: {response_time_threshold: 2000}",
+        &format!("alerts.response_time_threshold: {}", never(1_000, "response_time")),
+    );
 }
 
 #[test]

@@ -40,14 +40,14 @@ fn with_canary(url: &str) -> Settings {
     let authority = url.trim_start_matches("http://");
     let secret = |text: String| Secret::new(text);
     Settings {
-        slack: Some(Slack { url: secret(format!("{url}/services/T0/{CANARY}/x?token={CANARY}")) }),
+        slack: Some(Slack { url: secret(format!("{url}/services/T0/{CANARY}%40/x?token=a%2B{CANARY}%3D%3D")) }),
         pagerduty: Some(PagerDuty { routing_key: secret(CANARY.to_owned()), url: url.to_owned() }),
         email: None,
         webhook: Some(Webhook {
             url: secret(format!("http://user:{CANARY}%21@{authority}/hooks/{CANARY}-2")),
             secret: Some(secret(format!("{CANARY}-3"))),
         }),
-        alertmanager: Some(Alertmanager { url: secret(format!("http://user:{CANARY}@{authority}/{CANARY}-4")) }),
+        alertmanager: Some(Alertmanager { url: secret(format!("http://{CANARY}@{authority}/{CANARY}-4")) }),
     }
 }
 

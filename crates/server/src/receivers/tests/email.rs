@@ -154,5 +154,5 @@ async fn a_password_is_not_sayable_and_addresses_are_checked_at_the_start() {
     let error = Receivers::new(settings(&email("smtp://host", &["a@b@c"]))).expect_err("no address");
     assert!(error.to_string().starts_with("alerts.receivers.email: "), "{error}");
     let attempt: Attempt = made.deliver(firing("nobody", &[])).await;
-    check("nobody", &attempt, "never", "is not configured");
+    check("nobody", &attempt, "later", "is not configured");
 }

@@ -4,17 +4,27 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::net::TcpListener;
-use tollgate_cluster::Attempt;
+use tollgate_cluster::{Attempt, Delivery};
+use tollgate_feedback::alert::Content;
 
 use super::servers::{Act, acting, answering};
 use super::{all_at, check, deliver, firing};
 
 const MAYBE: &str = "later, may have arrived";
 
+/// A message of more alerts than it names, which an Alertmanager gets without being asked what it has.
+fn one_request(name: &str) -> Delivery {
+    let mut delivery = firing(name, &[]);
+    if let Content::Alerts(alerts) = &mut delivery.message.content {
+        alerts.more = 1;
+    }
+    delivery
+}
+
 /// Expects all receivers at `url` to end in this way and say this.
 async fn check_all(claim: &str, url: &str, ends: &str, says: &str) {
     let checks = all_at(url).into_iter().map(|(name, receivers)| async move {
-        let attempt = deliver(&receivers, firing(name, &[])).await;
+        let attempt = deliver(&receivers, one_request(name)).await;
         check(&format!("{claim}, {name}"), &attempt, ends, says);
         assert!(
             matches!(&attempt, Attempt::Delivered { .. }) || super::outcome(&attempt).1.starts_with(name),
@@ -61,7 +71,7 @@ async fn a_receiver_that_asks_to_be_left_alone_is() {
     ] {
         let server = answering(&[(429, &format!("retry-after: {pause}"))]).await;
         for (name, receivers) in all_at(&server.url) {
-            let Attempt::Later { after, may_have_arrived: false, .. } = deliver(&receivers, firing(name, &[])).await
+            let Attempt::Later { after, may_have_arrived: false, .. } = deliver(&receivers, one_request(name)).await
             else {
                 panic!("{name}: {pause}");
             };
