@@ -11,9 +11,6 @@ use crate::prometheus::promtool;
 /// Alerts that nodes cannot raise themselves.
 const OF_PROMETHEUS_ALONE: [&str; 1] = ["TollgateNotScraped"];
 
-/// For how long a node is silent before the signal says that it is down.
-const SILENT_S: f64 = 5.0;
-
 /// All rules of the file, those that record and those that alert.
 pub(crate) fn all() -> Vec<Value> {
     list(&yaml("prometheus/rules.yaml"), "groups").iter().flat_map(|group| list(group, "rules").clone()).collect()
@@ -46,7 +43,6 @@ fn built_in() -> Vec<BuiltIn> {
             // Signals that are a time are a yes or no to Prometheus, which takes that time itself.
             let (fire, clear, after_s) = match signal {
                 "redis_unavailable" | "leaderless" => (0.0, 0.0, rule.fire),
-                "node_down" => (rule.fire, rule.clear, SILENT_S),
                 _ => (rule.fire, rule.clear, seconds(rule.fires_after_ms)),
             };
             let (keeps_for_s, severity) = (seconds(rule.keep_firing_for_ms), rule.severity.name().to_owned());

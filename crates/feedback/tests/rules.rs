@@ -100,7 +100,7 @@ fn each_rule_fires_above_its_threshold_for_as_long_as_it_says_and_ends_a_minute_
             &[(1, Some(90.0)), (1, Some(90.1)), (120, Some(86.0)), (61, Some(85.0))],
             "1 limiter_failing fired, 182 limiter_failing resolved",
         ),
-        ("a node", NodeDown, &[(1, Some(1.0)), (61, Some(0.0))], "0 node_down fired, 61 node_down resolved"),
+        ("a node", NodeDown, &[(31, Some(1.0)), (61, Some(0.0))], "30 node_down fired, 91 node_down resolved"),
         ("reduced", Mode, &[(1, Some(1.0))], "0 mode_change fired"),
         ("emergency", Mode, &[(1, Some(2.0))], "0 mode_change fired, 0 mode_emergency fired"),
     ]);
@@ -125,23 +125,23 @@ fn what_is_missing_neither_begins_nor_ends_anything() {
 
 #[test]
 fn what_comes_back_within_a_minute_was_not_over_and_what_comes_and_goes_flaps_once() {
-    let (up, down) = (Some(0.0), Some(1.0));
-    let goes = |times: usize| [(61, down), (61, up)].repeat(times);
+    let (low, high) = (Some(0.0), Some(1.0));
+    let goes = |times: usize| [(61, high), (61, low)].repeat(times);
     check(&[
-        ("back in time", Signal::NodeDown, &[(1, down), (60, up), (1, down), (60, up)], "0 node_down fired"),
+        ("back in time", Signal::Mode, &[(1, high), (60, low), (1, high), (60, low)], "0 mode_change fired"),
         (
             "three times in a quarter of an hour",
-            Signal::NodeDown,
+            Signal::Mode,
             &goes(3),
-            "0 node_down fired, 121 node_down resolved, 122 node_down fired, 243 node_down resolved, \
-             244 node_down fired, 365 node_down resolved",
+            "0 mode_change fired, 121 mode_change resolved, 122 mode_change fired, 243 mode_change resolved, \
+             244 mode_change fired, 365 mode_change resolved",
         ),
         (
-            "again and again, and then down",
-            Signal::NodeDown,
-            &[goes(6), vec![(2_000, down)]].concat(),
-            "0 node_down fired, 121 node_down resolved, 122 node_down fired, 243 node_down resolved, \
-             244 node_down fired, 365 node_down resolved, 366 node_down flaps, 1632 node_down fired",
+            "again and again, and then for good",
+            Signal::Mode,
+            &[goes(6), vec![(2_000, high)]].concat(),
+            "0 mode_change fired, 121 mode_change resolved, 122 mode_change fired, 243 mode_change resolved, \
+             244 mode_change fired, 365 mode_change resolved, 366 mode_change flaps, 1632 mode_change fired",
         ),
     ]);
 }

@@ -100,7 +100,8 @@ impl Rule {
             rule(LIMITER_FAILING, Signal::Leaderless, 5.0, Critical, PAGERDUTY),
             rule(LIMITER_FAILING, Signal::DiskFailed, 0.0, Critical, PAGERDUTY),
             Self { clear: 85.0, ..rule(LIMITER_FAILING, Signal::DiskFull, 90.0, Critical, PAGERDUTY) },
-            rule(NODE_DOWN, Signal::NodeDown, 0.0, Critical, PAGERDUTY),
+            // Nobody is woken up for a restart.
+            after(30 * SECOND_MS, rule(NODE_DOWN, Signal::NodeDown, 0.0, Critical, PAGERDUTY)),
             rule("mode_change", Signal::Mode, 0.5, Warning, SLACK),
             rule("mode_emergency", Signal::Mode, 1.5, Critical, BOTH),
         ]

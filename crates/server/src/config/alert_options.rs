@@ -48,6 +48,8 @@ impl Alerts {
         }
         let own = self.rules.iter().filter(|(name, _)| !built_in.contains(name));
         rules.extend(own.filter_map(|(name, settings)| own_rule(name, settings)));
+        let is_off = |rule: &Rule| self.rules.get(&rule.name).is_some_and(|settings| settings.enabled == Some(false));
+        rules.retain(|rule| !is_off(rule));
         rules
     }
 

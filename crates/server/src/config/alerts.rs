@@ -43,6 +43,8 @@ pub struct Alerts {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default, expecting = "a map of the settings of a rule")]
 pub struct AlertRule {
+    /// Whether it is looked at; `None` means yes.
+    pub enabled: Option<bool>,
     /// What a rule of its own looks at, by a signal's name; `None` for a built-in rule, which has its own.
     pub metric: Option<String>,
     /// Fires above this value.

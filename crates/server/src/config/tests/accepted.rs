@@ -183,6 +183,8 @@ fn a_rule_is_the_built_in_one_with_what_differs_and_others_come_beside_them() {
         ("breaches: {clear: 2}", "breaches", r#"breaches 7/2 (0, 60) warning ["slack"]"#),
         ("breaches: {for: 5s, keep_firing_for: 0s}", "breaches", r#"breaches 7/7 (5, 0) warning ["slack"]"#),
         ("breaches: {severity: info, receivers: [webhook]}", "breaches", r#"breaches 7/7 (0, 60) info ["webhook"]"#),
+        ("breaches: {enabled: false}", "breaches", ""),
+        ("breaches: {enabled: true}", "breaches", r#"breaches 7/7 (0, 60) warning ["slack"]"#),
         ("own: {metric: disk_full, fire: 50}", "own", "disk_full 50/50 (0, 60) warning []"),
         ("own: {metric: disk_full, fire: 50, clear: 40, for: 1}", "own", "disk_full 50/40 (1, 60) warning []"),
         (
