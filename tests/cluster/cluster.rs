@@ -167,17 +167,21 @@ impl Cluster {
     }
 
     pub(crate) fn pause(&mut self, node: usize) {
-        self.member(node).tell(Signal::STOP);
+        self.tell(node, Signal::STOP);
     }
 
     pub(crate) fn resume(&mut self, node: usize) {
-        self.member(node).tell(Signal::CONT);
+        self.tell(node, Signal::CONT);
+    }
+
+    pub(crate) fn tell(&self, node: usize, signal: Signal) {
+        self.members[node - 1].tell(signal);
     }
 
     /// SIGTERM; returns the exit code, and how long it took.
     pub(crate) async fn stop(&mut self, node: usize, deadline: Duration) -> (Option<i32>, Duration) {
         let begun = Instant::now();
-        self.member(node).tell(Signal::TERM);
+        self.tell(node, Signal::TERM);
         (self.member(node).ended(deadline).await, begun.elapsed())
     }
 

@@ -1,0 +1,16 @@
+//! Alerts of real processes, told to real receivers: whatever fails, each receiver is told once, by one node, and no secret is said.
+
+#[path = "../cluster/cluster.rs"]
+#[expect(dead_code, reason = "other tests put load on clusters")]
+mod cluster;
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "../cluster/member.rs"]
+mod member;
+#[path = "../cluster/wait.rs"]
+mod wait;
+
+mod capture;
+mod scene;
+
+mod crashes;
