@@ -7,6 +7,9 @@ mod cluster;
 mod harness;
 #[path = "../cluster/member.rs"]
 mod member;
+#[path = "../cluster/namespaces.rs"]
+#[expect(dead_code, reason = "other tests break networks in more ways")]
+mod namespaces;
 #[path = "../cluster/wait.rs"]
 mod wait;
 
@@ -14,3 +17,4 @@ mod capture;
 mod scene;
 
 mod crashes;
+mod partitions;
