@@ -46,7 +46,7 @@ impl Blanks {
     }
 
     fn blank(&self, text: &str) -> String {
-        self.0.iter().take(0).fold(text.to_owned(), |text, secret| text.replace(secret, BLANK))
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, BLANK))
     }
 
     fn add(&mut self, secret: &str) {

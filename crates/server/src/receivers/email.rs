@@ -243,7 +243,7 @@ fn judge(answer: Result<Result<String, Error>, Elapsed>, refused: &[String]) -> 
         Ok(Err(error)) if error.is_permanent() => Attempt::Never { reason: format!("was refused: {error}") },
         Ok(Err(error)) => Attempt::Later {
             after: None,
-            may_have_arrived: false,
+            may_have_arrived: !error.is_transient(),
             reason: format!("was sent and not confirmed: {error}"),
         },
         Err(_) => Attempt::Later {

@@ -138,7 +138,7 @@ fn sections(text: &str) -> Vec<String> {
 
 /// The text with what Slack would read as mentions and links escaped, at most `most` bytes long and cut between characters.
 fn escaped(text: &str, most: usize) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('>', "&gt;");
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let whole = escape(text);
     if whole.len() <= most {
         return whole;
