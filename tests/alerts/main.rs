@@ -10,11 +10,18 @@ mod member;
 #[path = "../cluster/namespaces.rs"]
 #[expect(dead_code, reason = "other tests break networks in more ways")]
 mod namespaces;
+#[path = "../e2e/node.rs"]
+#[expect(dead_code, reason = "other tests do more with a node")]
+mod node;
 #[path = "../cluster/wait.rs"]
 mod wait;
 
 mod capture;
 mod scene;
 
+mod alertmanager;
 mod crashes;
+mod floods;
 mod partitions;
+mod reload;
+mod silences;

@@ -83,7 +83,7 @@ impl Scene {
                 },
             });
             merge(&mut alerts, &self.alerts);
-            let text = json!({"alerts": alerts, "log": "info,tollgate_server=debug"}).to_string();
+            let text = json!({"alerts": alerts}).to_string();
             std::fs::write(config(&self.folder, node), text).expect("the configuration can be written");
         }
     }

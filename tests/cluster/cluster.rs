@@ -264,11 +264,20 @@ impl Cluster {
 
     /// How many shards a node leads.
     pub(crate) async fn leads(&self, node: usize) -> usize {
+        self.metric(node, "tollgate_shards_led").await as usize
+    }
+
+    /// What a metric without labels shows at a node; 0 if it does not answer.
+    pub(crate) async fn metric(&self, node: usize, name: &str) -> f64 {
+        let text = self.metrics(node).await.unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    /// All metrics of a node.
+    pub(crate) async fn metrics(&self, node: usize) -> reqwest::Result<String> {
         let url = format!("http://{}/metrics", self.members[node - 1].http);
-        let Ok(response) = self.client.get(url).send().await else { return 0 };
-        let text = response.text().await.unwrap_or_default();
-        let led = text.lines().find_map(|line| line.strip_prefix("tollgate_shards_led "));
-        led.and_then(|led| led.trim().parse().ok()).unwrap_or(0)
+        self.client.get(url).send().await?.text().await
     }
 
     /// The node that leads the most shards.
