@@ -17,6 +17,7 @@ mod node;
 mod wait;
 
 mod capture;
+mod mail;
 mod scene;
 
 mod alertmanager;
@@ -24,4 +25,5 @@ mod crashes;
 mod floods;
 mod partitions;
 mod reload;
+mod secrets;
 mod silences;

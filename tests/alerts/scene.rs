@@ -48,22 +48,25 @@ impl Scene {
 
     /// Nodes at these places, which reach the receivers at the host that is given for each, with other settings of `alerts`.
     pub(crate) async fn at(places: Vec<Place>, host: impl Fn(usize) -> String, alerts: Value) -> Self {
-        let folder = TempDir::new().expect("a temporary folder can be made");
         let hosts = (1..=places.len()).map(host).collect();
-        let config = |node: usize| config(&folder, node).display().to_string();
-        let places: Vec<_> = places
-            .into_iter()
-            .enumerate()
-            .map(|(index, place)| Place { data: Some(data(&folder, index + 1)), ..place })
-            .map(|place| place.with("TOLLGATE_CLUSTER__DEADLINE", "900ms"))
-            .enumerate()
-            .map(|(index, place)| place.with("TOLLGATE_CONFIG", &config(index + 1)))
-            .collect();
-        let (cluster, capture) = (Cluster::at(&places).await, Capture::start().await);
-        let mut scene = Self { cluster, capture, folder, hosts, alerts };
+        let mut scene = Self { hosts, alerts, ..Self::unstarted(places).await };
         scene.configure(100);
         scene.cluster.start_all().await;
         scene
+    }
+
+    /// Nodes on loopback of which none is configured and started yet.
+    pub(crate) async fn unstarted(places: Vec<Place>) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let hosts = places.iter().map(|_| "127.0.0.1".to_owned()).collect();
+        let place = |(index, place): (usize, Place)| {
+            let place = Place { data: Some(data(&folder, index + 1)), ..place };
+            let config = config(&folder, index + 1).display().to_string();
+            place.with("TOLLGATE_CLUSTER__DEADLINE", "900ms").with("TOLLGATE_CONFIG", &config)
+        };
+        let places: Vec<_> = places.into_iter().enumerate().map(place).collect();
+        let (cluster, capture) = (Cluster::at(&places).await, Capture::start().await);
+        Self { cluster, capture, folder, hosts, alerts: json!({}) }
     }
 
     /// Where a receiver is for a node.
@@ -84,7 +87,7 @@ impl Scene {
             });
             merge(&mut alerts, &self.alerts);
             let text = json!({"alerts": alerts}).to_string();
-            std::fs::write(config(&self.folder, node), text).expect("the configuration can be written");
+            std::fs::write(self.config(node), text).expect("the configuration can be written");
         }
     }
 
@@ -166,6 +169,12 @@ impl Scene {
         }
     }
 
+    /// The configuration of a node.
+    pub(crate) fn config(&self, node: usize) -> PathBuf {
+        config(&self.folder, node)
+    }
+
+    /// The folder with the data of a node.
     pub(crate) fn data(&self, node: usize) -> PathBuf {
         data(&self.folder, node)
     }
