@@ -23,6 +23,7 @@ mod scene;
 mod alertmanager;
 mod crashes;
 mod floods;
+mod hanging;
 mod partitions;
 mod reload;
 mod secrets;
