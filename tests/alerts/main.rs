@@ -16,11 +16,15 @@ mod node;
 #[path = "../cluster/wait.rs"]
 mod wait;
 
+/// Clusters that run at once. Nobody puts load on them.
+const CLUSTERS_AT_ONCE: usize = 4;
+
 mod capture;
 mod mail;
 mod scene;
 
 mod alertmanager;
+mod breaches;
 mod crashes;
 mod floods;
 mod hanging;

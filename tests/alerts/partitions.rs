@@ -39,8 +39,8 @@ async fn until_told(scene: &Scene, rule: &str, status: &str) {
     }
 }
 
-#[tokio::test]
-async fn an_evaluator_that_is_cut_off_tells_nobody_that_the_others_are_down() {
+/// The evaluator is cut off when there is nothing to tell: each side takes the other for dead, and one side says so.
+async fn check_condition() {
     let Some(network) = Namespaces::make(3) else { return };
     let scene = scene(&network).await;
     let old = scene.evaluator().await;
@@ -63,8 +63,8 @@ async fn an_evaluator_that_is_cut_off_tells_nobody_that_the_others_are_down() {
     assert_eq!(named, [&json!({"node": old.to_string()})], "the node that is cut off is the one that is down");
 }
 
-#[tokio::test]
-async fn a_message_that_waits_at_an_evaluator_that_is_cut_off_is_sent_by_the_next_alone() {
+/// The evaluator is cut off while a message waits: the next one sends it.
+async fn check_message() {
     let Some(network) = Namespaces::make(3) else { return };
     let scene = scene(&network).await;
     let old = scene.evaluator().await;
@@ -95,4 +95,9 @@ async fn a_message_that_waits_at_an_evaluator_that_is_cut_off_is_sent_by_the_nex
     network.mend(old);
     let knows = async || scene.alerts_at(old).await["waiting"] == json!([]);
     until("it learns that others have sent them", SOON, knows).await;
+}
+
+#[tokio::test]
+async fn an_evaluator_that_is_cut_off_tells_nobody_of_what_begins_nor_of_what_waits() {
+    tokio::join!(check_condition(), check_message());
 }

@@ -16,8 +16,8 @@ use crate::harness::{Answer, call};
 use crate::member::{Launch, Member};
 use crate::wait::until;
 
-/// At most two clusters at once: each is three processes, and the machine may have two cores.
-static TURNS: Semaphore = Semaphore::const_new(2);
+/// Tests take turns where there would be too many clusters at once.
+static TURNS: Semaphore = Semaphore::const_new(crate::CLUSTERS_AT_ONCE);
 
 /// How long a cluster may take to be ready, with a debug build on a machine that compiles beside it.
 pub(crate) const READY: Duration = Duration::from_secs(10);
