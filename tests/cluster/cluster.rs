@@ -16,8 +16,8 @@ use crate::harness::{Answer, call};
 use crate::member::{Launch, Member};
 use crate::wait::until;
 
-/// At most two clusters at once: each is three processes, and the machine may have two cores.
-static TURNS: Semaphore = Semaphore::const_new(2);
+/// Tests take turns where there would be too many clusters at once.
+static TURNS: Semaphore = Semaphore::const_new(crate::CLUSTERS_AT_ONCE);
 
 /// How long a cluster may take to be ready, with a debug build on a machine that compiles beside it.
 pub(crate) const READY: Duration = Duration::from_secs(10);
@@ -167,17 +167,21 @@ impl Cluster {
     }
 
     pub(crate) fn pause(&mut self, node: usize) {
-        self.member(node).tell(Signal::STOP);
+        self.tell(node, Signal::STOP);
     }
 
     pub(crate) fn resume(&mut self, node: usize) {
-        self.member(node).tell(Signal::CONT);
+        self.tell(node, Signal::CONT);
+    }
+
+    pub(crate) fn tell(&self, node: usize, signal: Signal) {
+        self.members[node - 1].tell(signal);
     }
 
     /// SIGTERM; returns the exit code, and how long it took.
     pub(crate) async fn stop(&mut self, node: usize, deadline: Duration) -> (Option<i32>, Duration) {
         let begun = Instant::now();
-        self.member(node).tell(Signal::TERM);
+        self.tell(node, Signal::TERM);
         (self.member(node).ended(deadline).await, begun.elapsed())
     }
 
@@ -260,11 +264,20 @@ impl Cluster {
 
     /// How many shards a node leads.
     pub(crate) async fn leads(&self, node: usize) -> usize {
+        self.metric(node, "tollgate_shards_led").await as usize
+    }
+
+    /// What a metric without labels shows at a node; 0 if it does not answer.
+    pub(crate) async fn metric(&self, node: usize, name: &str) -> f64 {
+        let text = self.metrics(node).await.unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    /// All metrics of a node.
+    pub(crate) async fn metrics(&self, node: usize) -> reqwest::Result<String> {
         let url = format!("http://{}/metrics", self.members[node - 1].http);
-        let Ok(response) = self.client.get(url).send().await else { return 0 };
-        let text = response.text().await.unwrap_or_default();
-        let led = text.lines().find_map(|line| line.strip_prefix("tollgate_shards_led "));
-        led.and_then(|led| led.trim().parse().ok()).unwrap_or(0)
+        self.client.get(url).send().await?.text().await
     }
 
     /// The node that leads the most shards.

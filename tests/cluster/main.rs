@@ -18,6 +18,9 @@ mod proxy;
 mod small_disk;
 mod wait;
 
+/// Clusters that run at once: each is three processes under load, and the machine may have two cores.
+const CLUSTERS_AT_ONCE: usize = 2;
+
 mod agreement;
 mod changes;
 mod chaos;

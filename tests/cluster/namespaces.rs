@@ -125,7 +125,8 @@ impl Namespaces {
         format!("{}-b", self.name)
     }
 
-    fn client_host(&self, node: usize, end: usize) -> String {
+    /// The address of one end of the link on which clients reach a node: 1 on the machine, 2 at the node.
+    pub(crate) fn client_host(&self, node: usize, end: usize) -> String {
         format!("198.{}.{}.{}", self.subnet.0, self.subnet.1, 4 * node + end)
     }
 

@@ -19,6 +19,9 @@ const SIMULATIONS: [&str; 2] = ["tollgate-simulations", "tollgate-model"];
 /// The test that measures faults.
 const CHAOS: &str = "chaos::faults_cost_what_this_table_says";
 
+/// The test that measures decisions while all receivers of alerts hang.
+const HANGING: &str = "hanging::latencies_are_these_while_all_receivers_hang";
+
 #[derive(Parser)]
 #[command(about = "Verify, fix, test and measure Tollgate")]
 struct Cli {
@@ -53,6 +56,8 @@ enum Bench {
     Cluster(bench::ClusterArgs),
     /// Bytes a bucket, at a million buckets.
     Memory(memory::MemoryArgs),
+    /// How long decisions take while no receiver of alerts answers, beside a node whose receivers all do in the same run.
+    Alerts,
     /// The bare axum handler that `http` compares with. Prints its address.
     #[command(hide = true)]
     BareAxum,
@@ -64,11 +69,12 @@ fn main() -> Result<()> {
         Task::Fix => fix(),
         Task::Deny => deny(),
         Task::Test => test(),
-        Task::Chaos => chaos(),
+        Task::Chaos => table("cluster", CHAOS),
         Task::Sim(args) => sim::sim(&args),
         Task::Bench(Bench::Http(args)) => bench::http(&args),
         Task::Bench(Bench::Cluster(args)) => bench::cluster(&args),
         Task::Bench(Bench::Memory(args)) => memory::memory(&args),
+        Task::Bench(Bench::Alerts) => table("alerts", HANGING),
         Task::Bench(Bench::BareAxum) => bench::bare_axum(),
     }
 }
@@ -102,9 +108,9 @@ fn test() -> Result<()> {
     run(cargo(["test", "--profile", "simulation", "--locked"]).args(simulations))
 }
 
-/// A test that is not among the others, because it takes long and needs a release build.
-fn chaos() -> Result<()> {
+/// A test that is not among the others, because it measures and needs a release build; prints its table.
+fn table(binary: &str, test: &str) -> Result<()> {
     prepare::machine()?;
-    let cluster_test = ["test", "--release", "--locked", "-p", "tollgate", "--test", "cluster"];
-    run_for_table(cargo(cluster_test).args(["--", "--exact", CHAOS, "--ignored", "--nocapture"]))
+    let of_binary = ["test", "--release", "--locked", "-p", "tollgate", "--test", binary];
+    run_for_table(cargo(of_binary).args(["--", "--exact", test, "--ignored", "--nocapture"]))
 }

@@ -2,11 +2,13 @@
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use lettre::Address;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer, de};
 use tollgate_api::FieldError;
 
 use super::Secret;
-use super::checks::{not_empty, secret_url, url};
+use super::checks::{not_empty, url};
 use super::node::within;
 
 const HTTP: [&str; 2] = ["https://", "http://"];
@@ -103,11 +105,11 @@ impl Receivers {
 
     pub(super) fn check(&self) -> Result<(), FieldError> {
         if let Some(slack) = &self.slack {
-            secret_url("slack.url", &slack.url, &HTTP)?;
+            receiver_url("slack.url", slack.url.expose(), &HTTP)?;
         }
         if let Some(pagerduty) = &self.pagerduty {
             not_empty("pagerduty.routing_key", &pagerduty.routing_key)?;
-            url("pagerduty.url", &pagerduty.url, &HTTP)?;
+            receiver_url("pagerduty.url", &pagerduty.url, &HTTP)?;
             if pagerduty.url.contains('@') {
                 return Err(FieldError::new("pagerduty.url", "must hold no account: what is in it is no secret here"));
             }
@@ -116,16 +118,17 @@ impl Receivers {
             email.check().map_err(|error| within("email", error))?;
         }
         if let Some(webhook) = &self.webhook {
-            secret_url("webhook.url", &webhook.url, &HTTP)?;
+            receiver_url("webhook.url", webhook.url.expose(), &HTTP)?;
             webhook.secret.as_ref().map_or(Ok(()), |secret| not_empty("webhook.secret", secret))?;
         }
-        self.alertmanager.as_ref().map_or(Ok(()), |receiver| secret_url("alertmanager.url", &receiver.url, &HTTP))
+        let alertmanager = self.alertmanager.as_ref();
+        alertmanager.map_or(Ok(()), |receiver| receiver_url("alertmanager.url", receiver.url.expose(), &HTTP))
     }
 }
 
 impl Email {
     fn check(&self) -> Result<(), FieldError> {
-        secret_url("smtp", &self.smtp, &SMTP)?;
+        receiver_url("smtp", self.smtp.expose(), &SMTP)?;
         check_mailbox("from", &self.from)?;
         if self.to.is_empty() {
             return Err(FieldError::new("to", "must hold at least one address"));
@@ -136,11 +139,19 @@ impl Email {
     }
 }
 
+/// Expects a URL with one of `schemes` that can be asked: what cannot is to be found here, where the file and the line are known.
+fn receiver_url(field: &str, text: &str, schemes: &[&str]) -> Result<(), FieldError> {
+    url(field, text, schemes)?;
+    if Url::parse(text).is_ok_and(|url| url.has_host()) {
+        Ok(())
+    } else {
+        Err(FieldError::new(field, "must be a URL with a host, and a port that is a number if it has one"))
+    }
+}
+
 /// Expects the shape of an address; whether mail arrives there only sending can tell.
 fn check_mailbox(field: &str, address: &str) -> Result<(), FieldError> {
-    let is_printable = !address.contains(|character: char| character.is_whitespace() || character.is_control());
-    let has_parts = address.rsplit_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
-    if is_printable && has_parts {
+    if address.parse::<Address>().is_ok() {
         Ok(())
     } else {
         Err(FieldError::new(field, "must be a mail address such as `ops@example.org`"))
