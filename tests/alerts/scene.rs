@@ -82,6 +82,8 @@ impl Scene {
                 "rules": {
                     // What tests do to the cluster is not to be told of as well.
                     "node_down": {"fire": 2}, "limiter_failing": {"fire": 1e9},
+                    // Nor is a machine that is busy with other tests.
+                    "response_time": {"fire": 1_000}, "error_rate": {"fire": 100}, "queue_full": {"fire": 100},
                     TRIGGER: {"metric": "disk_full", "fire": fire, "keep_firing_for": "0s"},
                 },
             });
