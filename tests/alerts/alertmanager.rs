@@ -120,7 +120,7 @@ async fn by_tollgate(fires_for: Duration) -> Vec<(bool, String)> {
     let node = Home::with_config(&config(0)).start();
     until("the node is answered 429", SOON, async || !capture.seen().is_empty()).await;
     sleep(fires_for).await;
-    node.home.write_config(&config(100));
+    node.home.write_config(&config(99));
     node.signal(Signal::HUP);
     let is_told = async || said(&capture, |body| &body["text"]).contains(&(true, "resolved".to_owned()));
     until("the node has told the end", SOON, is_told).await;

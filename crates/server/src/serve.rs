@@ -296,12 +296,13 @@ async fn reload(app: &App, old: Config) -> Config {
     if !restart.is_empty() {
         tracing::warn!(?restart, "these changes take effect when the node is started anew");
     }
+    // First, because without a quorum the limits take long, and people are to be told of that.
+    if let Err(error) = app.alerting.reconfigure(&new.alerts, &app.node) {
+        tracing::error!(%error, "the alerts were not configured anew; the old ones stay");
+    }
     if let Err(error) = app.node.apply_file(new.limits.clone()).await {
         tracing::error!(%error, "the limits were not applied; the old ones stay");
         return old;
-    }
-    if let Err(error) = app.alerting.reconfigure(&new.alerts, &app.node) {
-        tracing::error!(%error, "the alerts were not configured anew; the old ones stay");
     }
     app.telemetry.know(&app.node.limits());
     tracing::info!(limits = app.node.limits().len(), "the configuration is read again");
