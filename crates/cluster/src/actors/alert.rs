@@ -17,11 +17,12 @@ use tollgate_feedback::alert::{
 };
 
 use super::delivering::Delivering;
+use super::ledger::{LedgerClock, write};
 use crate::alerts::AlertOptions;
-use crate::consensus::{self, Group, LeaderId, NodeId};
-use crate::environment::{Clock, Environment, Event};
+use crate::consensus::{Group, LeaderId, NodeId};
+use crate::environment::{Environment, Event};
 use crate::messages::Notice;
-use crate::meta::{Applied, ClusterState, Command};
+use crate::meta::ClusterState;
 use crate::peers::Peers;
 use crate::samples::{Samples, Taken};
 use crate::view::View;
@@ -81,34 +82,6 @@ struct Evaluation {
     is_writing: bool,
     /// How many advances the ledger has that this evaluation knows of.
     advances: u64,
-}
-
-/// Tells the ledger's time: Unix time as this node had it when it began to lead, or just after the last entry if that is later, and from
-/// there on by the monotonic clock, so that no step of the wall clock ends a silence or gives up a message.
-#[derive(Clone)]
-pub(super) struct LedgerClock {
-    clock: Arc<dyn Clock>,
-    began: Instant,
-    began_mono_ns: i64,
-    began_ms: i64,
-}
-
-impl LedgerClock {
-    fn begin(clock: Arc<dyn Clock>, latest_ms: i64) -> Self {
-        let reading = clock.read();
-        let began_ms = (reading.wall_ns / 1_000_000).max(latest_ms.saturating_add(1));
-        Self { clock, began: Instant::now(), began_mono_ns: reading.mono_ns, began_ms }
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        let since_ns = self.clock.mono_ns().saturating_sub(self.began_mono_ns);
-        self.began_ms.saturating_add(since_ns / 1_000_000)
-    }
-
-    /// Milliseconds from its beginning to a moment.
-    fn mono_ms(&self, at: Instant) -> i64 {
-        at.saturating_duration_since(self.began).as_millis().try_into().unwrap_or(i64::MAX)
-    }
 }
 
 pub(crate) struct AlertActor;
@@ -372,17 +345,4 @@ impl Evaluation {
 fn notice(Taken { sample, at, .. }: Taken) -> Notice {
     let age_ms = at.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     Notice::Sample { age_ms, sample: Box::new(sample) }
-}
-
-/// Writes an entry down under this leadership and no other; what came of it, `None` if it is not known to be written.
-pub(super) async fn write(group: &Group<ClusterState>, leadership: LeaderId, entry: Entry) -> Option<Ledgered> {
-    let command = consensus::Command::Cluster(Box::new(Command::Alerts(Box::new(entry))));
-    match group.propose(leadership, command).await {
-        Ok(consensus::Applied::Cluster(Applied::Alerts(ledgered))) => Some(ledgered),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(%error, "what is to be told could not be written down");
-            None
-        }
-    }
 }

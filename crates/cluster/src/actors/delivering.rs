@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tollgate_feedback::alert::{Applied as Ledgered, Content, Entry, Message, Outcome, Policy, Waiting};
 use tollgate_limiter::Planted;
 
-use super::alert::{LedgerClock, write};
+use super::ledger::{LedgerClock, write};
 use crate::alerts::{Attempt, Delivery};
 use crate::consensus::{Group, LeaderId};
 use crate::environment::{Environment, Event, Fate};

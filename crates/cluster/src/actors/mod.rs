@@ -6,6 +6,7 @@ mod bucket;
 mod delivering;
 mod denied;
 mod elapsed;
+mod ledger;
 mod meta;
 mod mover;
 mod peer;

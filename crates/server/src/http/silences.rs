@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use tollgate_api::{LabelPatterns, Problem, SilenceAnswer, SilenceList, SilenceRequest};
 use tollgate_cluster::ChangeError;
-use tollgate_feedback::alert::{Ledger, Matcher, Silence};
+use tollgate_feedback::alert::{Matcher, Silence};
 
 use super::App;
 use super::body::Json;
@@ -35,22 +35,20 @@ pub(super) async fn add(
 ) -> Result<Response, ProblemResponse> {
     request.validate().map_err(Problem::from)?;
     let now_ms = app.node.alert_time_ms();
-    // The cluster's alerts may be behind this node's clock, and a silence holds at once.
-    let latest_ms = app.node.read_alerts(Ledger::latest_ms);
-    let silence = silence(request, now_ms, latest_ms)?;
+    let silence = silence(request, now_ms)?;
     let id = app.node.put_silence(silence.clone()).await.map_err(|error| change_problem(&error))?;
     let answer = silence_answer(id, silence, now_ms);
     Ok((StatusCode::CREATED, [(LOCATION, format!("/v1/silences/{id}"))], axum::Json(answer)).into_response())
 }
 
-fn silence(request: SilenceRequest, now_ms: i64, latest_ms: i64) -> Result<Silence, ProblemResponse> {
+fn silence(request: SilenceRequest, now_ms: i64) -> Result<Silence, ProblemResponse> {
     let SilenceRequest { matchers, from_ms, until_ms, duration_ms, author, comment } = request;
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    let (begins_ms, from_ms) = (from_ms.map_or(now_ms, signed), from_ms.map_or(now_ms.min(latest_ms), signed));
-    let lasts_until_ms = duration_ms.map(|lasts_ms| begins_ms.saturating_add(signed(lasts_ms)));
+    let from_ms = from_ms.map_or(now_ms, signed);
+    let lasts_until_ms = duration_ms.map(|lasts_ms| from_ms.saturating_add(signed(lasts_ms)));
     let until_ms = until_ms.map(signed).or(lasts_until_ms).unwrap_or(now_ms);
     let said = if duration_ms.is_some() { "duration_ms" } else { "until_ms" };
-    if until_ms <= now_ms.max(begins_ms) {
+    if until_ms <= now_ms.max(from_ms) {
         return Err(bad_field(said, format!("ends at {until_ms}, which is over: it is {now_ms}")));
     }
     if until_ms.saturating_sub(now_ms) > LONGEST_MS {

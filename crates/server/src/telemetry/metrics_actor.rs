@@ -53,7 +53,9 @@ impl MetricsActor {
     pub(crate) fn spawn(telemetry: Arc<Telemetry>, node: &Arc<Node>, data: PathBuf) {
         let sampler = Sampler::default();
         let node = Arc::downgrade(node);
-        let actor = Self { telemetry, node, data, started: Instant::now(), sampler, fill: None, filling: None };
+        // The data has just been read, so the disk answers.
+        let fill = fill(&data);
+        let actor = Self { telemetry, node, data, started: Instant::now(), sampler, fill, filling: None };
         tokio::spawn(actor.run());
     }
 
@@ -72,14 +74,18 @@ impl MetricsActor {
     /// How full the disk is, as far as is known: a file system that hangs keeps nobody waiting, and says nothing.
     #[expect(clippy::disallowed_methods, reason = "a file system may hang, and the server is no part of simulations")]
     fn fill(&mut self) -> Option<f64> {
-        if self.filling.as_ref().is_none_or(JoinHandle::is_finished) {
-            let asked = self.filling.take().and_then(FutureExt::now_or_never);
-            self.fill = asked.and_then(Result::ok).flatten();
-            let data = self.data.clone();
-            self.filling = Some(tokio::task::spawn_blocking(move || fill(&data)));
-        } else {
-            self.fill = None;
+        match self.filling.take() {
+            Some(filling) if filling.is_finished() => {
+                self.fill = filling.now_or_never().and_then(Result::ok).flatten();
+            }
+            Some(filling) => {
+                self.filling = Some(filling);
+                return None;
+            }
+            None => {}
         }
+        let data = self.data.clone();
+        self.filling = Some(tokio::task::spawn_blocking(move || fill(&data)));
         self.fill
     }
 
