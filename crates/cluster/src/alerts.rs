@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tollgate_feedback::alert::{DigestSchedule, Message, Policy, Rule};
+use tollgate_feedback::alert::{DigestSchedule, Message, Policy, Rule, Signal};
 
 /// By which rules a node raises alarms when it leads group 0, and whom it tells. All nodes are configured alike; the leader's settings
 /// count.
@@ -15,6 +15,14 @@ pub struct AlertOptions {
     pub policy: Policy,
     /// When a digest of the day is sent; `None` for none.
     pub digest: Option<DigestSchedule>,
+}
+
+impl AlertOptions {
+    /// The rule of this name that looks at this signal.
+    #[must_use]
+    pub fn rule(&self, name: &str, signal: Signal) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.name == name && rule.signal == signal)
+    }
 }
 
 /// A message on its way, and what its receiver may have to know of it.

@@ -335,6 +335,11 @@ impl Node {
         self.me
     }
 
+    /// Who leads group 0, as far as this node knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.meta.leader()
+    }
+
     /// Tells its cluster from all others.
     pub fn cluster(&self) -> u128 {
         self.identity.cluster

@@ -1,20 +1,20 @@
 //! Alerts as a node has them: what is configured, who is told, and the metrics of both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::time::sleep;
-use tollgate_cluster::{AlertOptions, Attempt, Clock, Courier, Delivery, Entropy, Node};
+use tollgate_cluster::{Attempt, Clock, Courier, Delivery, Entropy, Fate, Node};
 use tollgate_feedback::alert::Severity;
 use tollgate_feedback::sample::{Requests, Sample};
 
 use crate::config::Alerts;
 use crate::environment::OsEntropy;
 use crate::receivers::{Receivers, ReceiversError, Settings, test_message};
-use crate::telemetry::{MessageOutcome, ReceiverKind, Samples, Telemetry};
+use crate::telemetry::{ReceiverKind, Samples, Telemetry};
 
 /// The subscriber of the metric stream that the alerts are.
 const SUBSCRIBER: &str = "alerts";
@@ -115,19 +115,20 @@ fn busy(sample: &Sample) -> Sample {
 
 /// Shows how the alerts stand where group 0 is led: elsewhere they would be counted once more.
 fn show(node: &Node, telemetry: &Telemetry) {
-    let AlertOptions { rules, .. } = node.alert_options();
-    let severity = |rule: &str, signal| {
-        rules.iter().find(|own| own.name == rule && own.signal == signal).map_or(Severity::Info, |rule| rule.severity)
-    };
-    let is_leader = node.cluster_status().leader == Some(node.number());
-    let (firing, waiting) = node.read_alerts(|ledger| {
-        let standing = ledger.standing().filter(|_| is_leader);
-        let firing: Vec<Severity> =
-            standing.map(|(subject, standing)| severity(&subject.rule, standing.signal)).collect();
-        (firing, if is_leader { ledger.outbox().count() } else { 0 })
-    });
-    for severity in [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical] {
-        telemetry.alerts_firing(severity, firing.iter().filter(|other| **other == severity).count());
+    let options = node.alert_options();
+    let is_leader = node.leader() == Some(node.number());
+    let (mut firing, mut waiting) = (BTreeMap::<Severity, usize>::new(), 0);
+    if is_leader {
+        node.read_alerts(|ledger| {
+            for (subject, standing) in ledger.standing() {
+                let rule = options.rule(&subject.rule, standing.signal);
+                *firing.entry(rule.map_or(Severity::Info, |rule| rule.severity)).or_default() += 1;
+            }
+            waiting = ledger.outbox().count();
+        });
+    }
+    for severity in Severity::ALL {
+        telemetry.alerts_firing(severity, firing.get(&severity).copied().unwrap_or(0));
     }
     telemetry.alert_messages_waiting(waiting);
 }
@@ -146,7 +147,7 @@ impl Courier for CountedCourier {
         let counted = async move {
             let attempt = delivering.await;
             if let Some(kind) = kind {
-                telemetry.alert_message(kind, outcome(&attempt));
+                telemetry.alert_message(kind, fate(&attempt));
             }
             attempt
         };
@@ -154,10 +155,10 @@ impl Courier for CountedCourier {
     }
 }
 
-fn outcome(attempt: &Attempt) -> MessageOutcome {
+fn fate(attempt: &Attempt) -> Fate {
     match attempt {
-        Attempt::Delivered { .. } => MessageOutcome::Delivered,
-        Attempt::Later { .. } => MessageOutcome::Later,
-        Attempt::Never { .. } => MessageOutcome::GivenUp,
+        Attempt::Delivered { .. } => Fate::Arrived,
+        Attempt::Later { .. } => Fate::Later,
+        Attempt::Never { .. } => Fate::GivenUp,
     }
 }

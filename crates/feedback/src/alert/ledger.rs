@@ -565,10 +565,9 @@ pub struct Hidden<'a> {
 
 impl Hidden<'_> {
     /// The silences that hide an alert, by their numbers.
-    #[must_use]
-    pub fn silenced_by(&self, subject: &Subject, severity: Severity) -> Vec<u64> {
-        let silences = |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, self.at_ms);
-        self.silences.iter().filter(|(_, silence)| silences(silence)).map(|(number, _)| *number).collect()
+    pub fn silenced_by(&self, subject: &Subject, severity: Severity) -> impl Iterator<Item = u64> {
+        let silences = move |silence: &Silence| silence.silences(&subject.rule, severity, &subject.labels, self.at_ms);
+        self.silences.iter().filter(move |(_, silence)| silences(silence)).map(|(number, _)| *number)
     }
 
     /// The node that is down, of which an alert is a consequence.
@@ -579,7 +578,7 @@ impl Hidden<'_> {
     }
 
     fn is_hidden(&self, subject: &Subject, severity: Severity) -> bool {
-        self.inhibited_by(subject).is_some() || !self.silenced_by(subject, severity).is_empty()
+        self.inhibited_by(subject).is_some() || self.silenced_by(subject, severity).next().is_some()
     }
 }
 

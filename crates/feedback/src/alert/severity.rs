@@ -15,6 +15,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the worst last.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+
     /// Its name, as in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -32,14 +32,14 @@ const RULE: &str = "rule";
 )]
 pub(super) async fn list(State(app): State<Arc<App>>) -> axum::Json<AlertsAnswer> {
     let options = app.node.alert_options();
-    let evaluator = app.node.cluster_status().leader;
+    let evaluator = app.node.leader();
     let now_ms = app.node.alert_time_ms();
     axum::Json(app.node.read_alerts(|ledger| answer(ledger, &options, evaluator, now_ms)))
 }
 
 fn answer(ledger: &Ledger, options: &AlertOptions, evaluator: Option<u64>, now_ms: i64) -> AlertsAnswer {
     let hidden = ledger.hidden_at(now_ms);
-    let firing = |(subject, standing)| firing(subject, standing, &options.rules, &hidden);
+    let firing = |(subject, standing)| firing(subject, standing, options, &hidden);
     let recent = ledger.over().rev().map(|over| RecentAlert {
         rule: over.subject.rule.clone(),
         labels: over.subject.labels.clone(),
@@ -76,9 +76,8 @@ fn answer(ledger: &Ledger, options: &AlertOptions, evaluator: Option<u64>, now_m
     }
 }
 
-fn firing(subject: &Subject, standing: &Standing, rules: &[Rule], hidden: &Hidden<'_>) -> FiringAlert {
-    let rule = rules.iter().find(|rule| rule.name == subject.rule && rule.signal == standing.signal);
-    let severity = rule.map(|rule| rule.severity);
+fn firing(subject: &Subject, standing: &Standing, options: &AlertOptions, hidden: &Hidden<'_>) -> FiringAlert {
+    let severity = options.rule(&subject.rule, standing.signal).map(|rule| rule.severity);
     FiringAlert {
         rule: subject.rule.clone(),
         metric: standing.signal.name().to_owned(),
@@ -87,7 +86,7 @@ fn firing(subject: &Subject, standing: &Standing, rules: &[Rule], hidden: &Hidde
         value: standing.value,
         since_ms: standing.since_ms,
         flapping: standing.watch.flaps(),
-        silenced_by: hidden.silenced_by(subject, severity.unwrap_or(Severity::Info)),
+        silenced_by: hidden.silenced_by(subject, severity.unwrap_or(Severity::Info)).collect(),
         inhibited_by: hidden.inhibited_by(subject).map(str::to_owned),
     }
 }
@@ -212,7 +211,7 @@ fn explained(
         severity: alert_severity(rule.severity),
         route: route.map(|route| route as u64),
         receivers,
-        silenced_by: hidden.silenced_by(&subject, rule.severity),
+        silenced_by: hidden.silenced_by(&subject, rule.severity).collect(),
         inhibited_by: hidden.inhibited_by(&subject).map(str::to_owned),
     }
 }

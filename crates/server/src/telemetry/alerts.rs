@@ -1,6 +1,7 @@
 //! The metrics of alerts and of the messages about them.
 
 use metrics::{Counter, Gauge};
+use tollgate_cluster::Fate;
 use tollgate_feedback::alert::Severity;
 
 use super::maker::Maker;
@@ -19,17 +20,6 @@ pub enum ReceiverKind {
     Webhook,
     /// An Alertmanager of Prometheus.
     Alertmanager,
-}
-
-/// What became of an attempt to deliver a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MessageOutcome {
-    /// It arrived.
-    Delivered,
-    /// It is to be tried again.
-    Later,
-    /// It is not.
-    GivenUp,
 }
 
 impl ReceiverKind {
@@ -51,24 +41,20 @@ impl ReceiverKind {
     }
 }
 
-impl MessageOutcome {
-    const ALL: [Self; 3] = [Self::Delivered, Self::Later, Self::GivenUp];
+const FATES: [Fate; 3] = [Fate::Arrived, Fate::Later, Fate::GivenUp];
 
-    fn label(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Later => "later",
-            Self::GivenUp => "given_up",
-        }
+fn label(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Arrived => "delivered",
+        Fate::Later => "later",
+        Fate::GivenUp => "given_up",
     }
 }
 
-const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
-
 /// The metrics of alerts.
 pub(super) struct AlertMetrics {
-    firing: [Gauge; SEVERITIES.len()],
-    messages: [[Counter; MessageOutcome::ALL.len()]; ReceiverKind::ALL.len()],
+    firing: [Gauge; Severity::ALL.len()],
+    messages: [[Counter; FATES.len()]; ReceiverKind::ALL.len()],
     dead_letters: Counter,
     waiting: Gauge,
     overlooked: Counter,
@@ -76,13 +62,13 @@ pub(super) struct AlertMetrics {
 
 impl AlertMetrics {
     pub(super) fn new(maker: &Maker) -> Self {
-        let message = |receiver: ReceiverKind, outcome: MessageOutcome| {
-            maker.counter_of(&names::ALERT_MESSAGES, &[("receiver", receiver.label()), ("outcome", outcome.label())])
+        let message = |receiver: ReceiverKind, fate: Fate| {
+            maker.counter_of(&names::ALERT_MESSAGES, &[("receiver", receiver.label()), ("outcome", label(fate))])
         };
         let firing = |severity: Severity| maker.gauge_of(&names::ALERTS_FIRING, &[("severity", severity.name())]);
         Self {
-            firing: SEVERITIES.map(firing),
-            messages: ReceiverKind::ALL.map(|receiver| MessageOutcome::ALL.map(|outcome| message(receiver, outcome))),
+            firing: Severity::ALL.map(firing),
+            messages: ReceiverKind::ALL.map(|receiver| FATES.map(|fate| message(receiver, fate))),
             dead_letters: maker.counter(&names::ALERT_DEAD_LETTERS),
             waiting: maker.gauge(&names::ALERT_MESSAGES_WAITING),
             overlooked: maker.counter(&names::ALERTS_OVERLOOKED),
@@ -93,8 +79,8 @@ impl AlertMetrics {
         self.firing[severity as usize].set(alerts as f64);
     }
 
-    pub(super) fn message(&self, receiver: ReceiverKind, outcome: MessageOutcome) {
-        self.messages[receiver as usize][outcome as usize].increment(1);
+    pub(super) fn message(&self, receiver: ReceiverKind, fate: Fate) {
+        self.messages[receiver as usize][fate as usize].increment(1);
     }
 
     pub(super) fn given_up(&self) {

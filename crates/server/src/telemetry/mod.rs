@@ -47,7 +47,7 @@ use request_counts::Totals;
 use series::Series;
 use stream::Stream;
 
-pub use alerts::{MessageOutcome, ReceiverKind};
+pub use alerts::ReceiverKind;
 pub(crate) use history::{History, Rolling, Window};
 pub(crate) use metrics_actor::MetricsActor;
 pub(crate) use parts::PartsStatus;
@@ -284,8 +284,8 @@ impl Telemetry {
     }
 
     /// An attempt was made to deliver a message.
-    pub fn alert_message(&self, receiver: ReceiverKind, outcome: MessageOutcome) {
-        self.alerts.message(receiver, outcome);
+    pub fn alert_message(&self, receiver: ReceiverKind, fate: Fate) {
+        self.alerts.message(receiver, fate);
     }
 
     /// So many messages wait to be delivered.
